@@ -276,12 +276,9 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
         // It has a settings file of its own.
         // And these judge text alone.
         Some(
-            Command::Serve(_)
-            | Command::Classify(_)
-            | Command::Train(_)
-            | Command::Mimics(_)
-            | Command::Squats(_),
+            Command::Serve(_) | Command::Classify(_) | Command::Mimics(_) | Command::Squats(_),
         ) => Default::default(),
+        Some(Command::Train(asked)) if !asked.from_tags => Default::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Default::default(),
         _ => {
             let is_named = args.connection.names_store(terminal.env);
@@ -398,7 +395,7 @@ fn command(
         Some(Command::Mimics(asked)) => mimics::mimics(asked, terminal),
         Some(Command::Score(asked)) => score::score(asked, options, terminal),
         Some(Command::Squats(asked)) => mimics::list_squats(asked, terminal),
-        Some(Command::Train(asked)) => train::train(asked, terminal),
+        Some(Command::Train(asked)) => train::train(asked, options, terminal),
         // It has settings of its own, see `run`.
         Some(Command::Judge(_)) => Ok(Found::Nothing),
         Some(Command::Watch(args)) => watch::run(args, options, terminal),

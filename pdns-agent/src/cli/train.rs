@@ -1,12 +1,16 @@
-//! `pdns train`: makes a model from lists of names; the store is not read.
+//! `pdns train`: makes a model from lists of names, and from tags of the store if asked.
 
 use super::args::analyze::Train;
 use super::lists::read_file;
-use super::{CliError, Found, Terminal, classify};
+use super::{CliError, Found, Terminal, cannot, classify, open};
 use crate::analyze::{self, Labelled, TrainOptions};
 use crate::causes::with_causes;
+use crate::name::NameBuf;
 use crate::render::{self, Format};
+use crate::store::Options;
+use crate::tag::TagKind;
 use crate::{atomic_file, hex};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Largest list that is read, in MiB.
@@ -15,7 +19,11 @@ const MAX_LIST: u64 = 256;
 const REPORTED: u64 = 5;
 
 /// Trains a model, writes it and reports how good it is.
-pub(super) fn train(asked: &Train, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
+pub(super) fn train(
+    asked: &Train,
+    options: &Options,
+    terminal: &mut Terminal<'_>,
+) -> Result<Found, CliError> {
     let mut notes = asked.note.clone();
     let mut read = |paths: &[std::path::PathBuf], class: &str| -> Result<Vec<Labelled>, CliError> {
         let mut names = Vec::new();
@@ -28,13 +36,19 @@ pub(super) fn train(asked: &Train, terminal: &mut Terminal<'_>) -> Result<Found,
         }
         Ok(names)
     };
-    let good = read(&asked.good, "good")?;
-    let bad = read(&asked.bad, "bad")?;
+    let mut good = read(&asked.good, "good")?;
+    let mut bad = read(&asked.bad, "bad")?;
+    if asked.from_tags {
+        let (trusted, threats) = tagged(options)?;
+        notes.push(format!("from tags: {} good, {} bad", trusted.len(), threats.len()));
+        good.extend(trusted);
+        bad.extend(threats);
+    }
     let words = match &asked.words {
         Some(path) => read_words(path)?,
         None => classify::model(None)?.words(),
     };
-    let options = TrainOptions {
+    let training = TrainOptions {
         seed: asked.seed,
         trees: asked.trees.into(),
         generated: usize::try_from(asked.generated).unwrap_or(usize::MAX),
@@ -44,7 +58,8 @@ pub(super) fn train(asked: &Train, terminal: &mut Terminal<'_>) -> Result<Found,
         notes,
         ..TrainOptions::default()
     };
-    let (bytes, report) = analyze::train(&good, &bad, &words, &options).map_err(CliError::Train)?;
+    let (bytes, report) =
+        analyze::train(&good, &bad, &words, &training).map_err(CliError::Train)?;
     let path = asked.out.display().to_string();
     atomic_file::write(&asked.out, 0o644, &bytes)
         .map_err(|cause| CliError::Write { path, cause })?;
@@ -52,6 +67,21 @@ pub(super) fn train(asked: &Train, terminal: &mut Terminal<'_>) -> Result<Found,
     let look = terminal.look(Vec::new());
     render::training(&report, format, &look, terminal.out).map_err(CliError::Output)?;
     Ok(Found::Something)
+}
+
+/// Names that analysts trust, and names that they call threats, each in the order of names, with `tags` as their group.
+fn tagged(options: &Options) -> Result<(Vec<Labelled>, Vec<Labelled>), CliError> {
+    let tags = open(options)?.reader().tags().map_err(cannot("read the tags"))?.tags;
+    let of_kind = |kind: TagKind| -> Vec<Labelled> {
+        let names = tags.iter().filter(|tag| tag.kind == kind && tag.is_own());
+        let names: BTreeSet<&NameBuf> = names.filter_map(|tag| tag.subject.name()).collect();
+        let group = "tags".to_owned();
+        names
+            .into_iter()
+            .map(|name| Labelled { name: name.clone(), group: group.clone() })
+            .collect()
+    };
+    Ok((of_kind(TagKind::Trust), of_kind(TagKind::Threat)))
 }
 
 fn read(path: &Path) -> Result<String, CliError> {

@@ -9,6 +9,7 @@
     reason = "a few hundred names, and scores that tie exactly"
 )]
 
+use crate::redis::Redis;
 use crate::reference::python_json;
 use crate::run::{Home, run};
 use pdns_agent::analyze::{Labelled, Model, Report, TrainOptions, train};
@@ -229,6 +230,40 @@ fn a_model_is_trained_and_used() {
     assert!(table.stdout.lines().all(|line| line.len() <= 100), "{}", table.stdout);
     let ended = run(home.pdns().args(["classify", "--model"]).arg(&out), &["kq7xv2jz9wpl4mt.biz"]);
     assert_eq!(objects(&ended.stdout)[0]["verdict"], "dga");
+}
+
+#[test]
+fn a_model_is_trained_from_the_tags_of_analysts_alone() {
+    let (home, server) = (Home::new(), Redis::start());
+    let url = server.url();
+    let file = |name: &str, names: &[String]| home.write(name, names.join("\n"));
+    let first = |file: &str| -> Vec<String> {
+        let name = |line: &String| line.split('\t').next().unwrap_or_default().to_owned();
+        lines(file).iter().map(name).collect()
+    };
+    let (good, bad) = (first("good.txt"), first("bad.txt"));
+    // What a feed says does not count.
+    let (by_analysts, by_feed) = good.split_at(400);
+    for (kind, list) in
+        [("trust", file("trust.txt", by_analysts)), ("threat", file("threat.txt", &bad))]
+    {
+        let import = ["tag", "import", "--kind", kind, "--redis", &url];
+        run(home.pdns().args(import), &[list]).with(&[0]);
+    }
+    let import = ["intel", "import", "--source", "feed", "--kind", "trust", "--redis", &url];
+    run(home.pdns().args(import), &[file("feed.txt", by_feed)]).with(&[0, 1]);
+    let out = home.path().join("model").display().to_string();
+    let train = ["train", "--from-tags", "--trees", "4", "--generated", "0", "--quick", "--out"];
+    let ended = run(home.pdns().args(train), &[&out, "--redis", &url]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["good"], 400, "{report}");
+
+    // And without tags there is nothing to train from.
+    server.flush();
+    let ended = run(home.pdns().args(train), &[&out, "--redis", &url]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("0 distinct labels of good names"), "{}", ended.stderr);
 }
 
 #[test]

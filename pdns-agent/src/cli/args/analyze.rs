@@ -52,9 +52,13 @@ or host is a header. The same lists and options give the same file, octet by oct
 
 Labels in the shapes of published algorithms are added to the bad names; --generated 0 adds none.
 
+--from-tags takes the tags of analysts alone, neither feeds nor the judge. A threat need not be generated:
+tag for this purpose, or check the names first (pdns tag list).
+
 Examples:
   pdns train --good top-sites.txt --bad dga.tsv --out my.model
   pdns train --good a.tsv b.tsv --bad dga.tsv --out my.model --format json > report.json
+  pdns train --from-tags --good top-sites.txt --bad dga.tsv --out my.model
   pdns classify --model my.model kdjfhgqwz.com
 
 Exit status: 0 trained, 2 error.";
@@ -171,11 +175,14 @@ fn kinds() -> impl TypedValueParser<Value = MimicKind> {
 #[derive(Debug, Args)]
 pub struct Train {
     /// Files with ordinary names
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FILE", required_unless_present = "from_tags", num_args = 1..)]
     pub good: Vec<PathBuf>,
     /// Files with generated names
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(long, value_name = "FILE", required_unless_present = "from_tags", num_args = 1..)]
     pub bad: Vec<PathBuf>,
+    /// Also take names that analysts tagged in the store: trust as ordinary, threat as generated
+    #[arg(long)]
+    pub from_tags: bool,
     /// The model file to write
     #[arg(long, value_name = "MODEL")]
     pub out: PathBuf,
