@@ -45,7 +45,7 @@ pub struct ListOptions {
     pub zone: NameBuf,
     /// Serial number of the zone, which must increase: the time of the export, in seconds since the epoch.
     pub serial: u32,
-    /// Names of the sensors, by their bit in [`crate::observation::Seen::sensors`].
+    /// Names of the sensors, by their number.
     pub sensors: Vec<String>,
 }
 

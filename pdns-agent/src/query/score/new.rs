@@ -47,7 +47,7 @@ pub struct ScoredNew {
     pub new: u64,
     /// Number of those for which the store was read; the others were scored by text, tags and lists alone.
     pub read: u64,
-    /// Number of further names of domains with more than [`MAX_OF_DOMAIN`] names among those that were read.
+    /// Number of further names of domains with many names among those that were read.
     pub crowded_out: u64,
 }
 
