@@ -170,6 +170,9 @@ pub enum UsageError {
         #[source]
         cause: GateListError,
     },
+    /// A column of a file that is no table.
+    #[error("{0} has no columns: --column is for csv")]
+    ColumnOfFormat(&'static str),
     /// An import without the name of its source.
     #[error("say whose indicators these are: --source NAME")]
     NoSource,

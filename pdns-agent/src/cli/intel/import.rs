@@ -4,12 +4,13 @@ use super::importer::{Defaults, ReadFailure, Reading, Target, gate, importing};
 use super::input;
 use super::report;
 use super::seen::SeenHere;
+use crate::causes::with_causes;
 use crate::cli::args::intel::ImportArgs;
 use crate::cli::query_args::UsageError;
 use crate::cli::tag::said_by;
 use crate::cli::{CliError, Found, Terminal, open};
 use crate::config::Sharing;
-use crate::exchange::intel::{ColumnRef, Columns, IntelOptions, Pointers};
+use crate::exchange::intel::{ColumnRef, Columns, IntelFormat, IntelOptions, Pointers};
 use crate::indicator::JUDGE_SOURCE;
 use crate::intel_feeds::{Document, Feed, FeedClient, FetchState};
 use crate::query::Scope;
@@ -27,10 +28,11 @@ pub(super) fn run(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let source = source_name(args)?;
+    let format = columns_format(args.format, args.column.is_some())?;
     let mut store = open(options)?;
     let mut twin = store.reader().twin();
-    let gate = gate(&mut store.reader(), args.top.as_ref(), args.never.as_ref())?;
-    let reading_options = intel_options(args);
+    let (gate, _) = gate(&mut store.reader(), args.top.as_ref(), args.never.as_ref())?;
+    let reading_options = intel_options(args, format);
     let defaults = Defaults {
         kind: args.kind.unwrap_or(TagKind::Threat),
         confidence: args.confidence,
@@ -100,8 +102,12 @@ pub(super) fn run(
     }
     terminal.say(format_args!("{}", seen.sentence()));
     seen.show(&mut twin, args.output.output, terminal)?;
-    report::sightings(args, &reading, &seen, sharing, terminal)?;
-    let is_clean = reading.rejected() == 0;
+    // What was imported stays, so this is no failure of the whole.
+    let reported = report::sightings(args, &reading, &seen, sharing, terminal);
+    if let Err(error) = &reported {
+        terminal.say(format_args!("{}", with_causes(error)));
+    }
+    let is_clean = reading.rejected() == 0 && reported.is_ok();
     Ok(if is_clean { Found::Something } else { Found::Nothing })
 }
 
@@ -144,10 +150,24 @@ fn source_name(args: &ImportArgs) -> Result<String, UsageError> {
     Ok(name)
 }
 
-fn intel_options(args: &ImportArgs) -> IntelOptions {
+/// Returns the format of a file of which a column was named: that is of a table.
+pub(super) fn columns_format(
+    format: Option<IntelFormat>,
+    has_column: bool,
+) -> Result<Option<IntelFormat>, UsageError> {
+    match format {
+        None if has_column => Ok(Some(IntelFormat::Csv)),
+        Some(format) if has_column && format != IntelFormat::Csv => {
+            Err(UsageError::ColumnOfFormat(format.name()))
+        }
+        format => Ok(format),
+    }
+}
+
+fn intel_options(args: &ImportArgs, format: Option<IntelFormat>) -> IntelOptions {
     let column = args.column.as_deref().and_then(|text| text.parse::<ColumnRef>().ok());
     IntelOptions {
-        format: args.format,
+        format,
         file_name: Some(args.file.clone()).filter(|file| file != "-"),
         kind: args.kind,
         scope: args.below.then_some(Scope::Below),

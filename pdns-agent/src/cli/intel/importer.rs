@@ -14,7 +14,7 @@ use crate::render::counted;
 use crate::store::{IndicatorImport, Reader, StoreError};
 use crate::tag::{TagKind, TagSubject};
 use ring::digest::{Context, SHA256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, BufRead};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -30,21 +30,31 @@ const EXAMPLES: usize = 3;
 /// Largest list of names for the gate, in MiB.
 const MAX_LIST: u64 = 256;
 
-/// Makes the gate from the tags of the store and the lists of the operator.
+/// Makes the gate from the tags of the store and the lists of the operator. Also returns a digest of all of them.
 pub(super) fn gate(
     store: &mut Reader<'_>,
     top: Option<&PathBuf>,
     never: Option<&PathBuf>,
-) -> Result<Gate, CliError> {
+) -> Result<(Gate, String), CliError> {
     let tags = store.tags().map_err(cannot("read the tags"))?.tags;
-    let mut gate = Gate::new(&tags, &TagRules::of_store(store));
+    let rules = TagRules::of_store(store);
+    let mut gate = Gate::new(&tags, &rules);
+    let mut digest = Context::new(&SHA256);
+    // Both are in order: the tags by subject, the domains as made so here.
+    for tag in tags.iter().filter(|tag| tag.is_own() && tag.kind == TagKind::Trust) {
+        digest.update(format!("{}\n", tag.subject).as_bytes());
+    }
+    let hosting: BTreeSet<_> = rules.never_silence.iter().collect();
+    digest.update(format!("{hosting:?}").as_bytes());
     if let Some((path, text)) = list(top, TOP)? {
+        digest.update(text.as_bytes());
         gate.add_top(&text).map_err(|cause| UsageError::GateList { path, cause })?;
     }
     if let Some((path, text)) = list(never, NEVER)? {
+        digest.update(text.as_bytes());
         gate.add_never(&text).map_err(|cause| UsageError::GateList { path, cause })?;
     }
-    Ok(gate)
+    Ok((gate, crate::hex::encode(digest.finish().as_ref())))
 }
 
 /// Reads a list; a default one only if it exists.

@@ -1,6 +1,6 @@
 //! `pdns intel refresh`: fetches the feeds that are due.
 
-use super::import::sentence;
+use super::import::{columns_format, sentence};
 use super::importer::{Defaults, ReadFailure, Reading, Target, gate, importing};
 use super::seen::SeenHere;
 use crate::causes::with_causes;
@@ -27,6 +27,16 @@ const FEW: u64 = 10;
 struct Fetched {
     state: FetchState,
     attempts: Attempts,
+    /// Digests of all that the last import rests on besides the list itself.
+    basis: String,
+}
+
+/// What an import rests on besides the list itself: the settings of the feed, the gate, and which list was imported last,
+/// maybe by hand. When it differs, a list is read again though it has not changed.
+fn basis(feed: &Feed, gate: &str, imported: &str) -> String {
+    let settings = format!("{:?} {:?}", feed.assessment, feed.read);
+    let digest = ring::digest::digest(&ring::digest::SHA256, settings.as_bytes());
+    format!("{} {gate} {imported}", crate::hex::encode(digest.as_ref()))
 }
 
 /// Fate of one feed.
@@ -55,7 +65,7 @@ pub(super) fn run(
         return Err(UsageError::NoFeed(unknown.clone()).into());
     }
     let mut store = open(options)?;
-    let gate = gate(&mut store.reader(), args.top.as_ref(), args.never.as_ref())?;
+    let (gate, gate_digest) = gate(&mut store.reader(), args.top.as_ref(), args.never.as_ref())?;
     let known = store.reader().intel_sources().map_err(cannot("read the sources"))?;
     let mut outcomes = Vec::new();
     for feed in &feeds {
@@ -68,7 +78,8 @@ pub(super) fn run(
         if !args.now && !is_named && !fetched.attempts.is_due(feed.interval, terminal.now) {
             continue;
         }
-        outcomes.push(refresh(feed, fetched, args.confirm, &gate, &mut store, terminal)?);
+        let gate = (&gate, gate_digest.as_str());
+        outcomes.push(refresh(feed, fetched, args.confirm, gate, &mut store, terminal)?);
     }
     if outcomes.is_empty() {
         let text = if feeds.is_empty() { "no feeds are set up" } else { "no feed is due" };
@@ -92,7 +103,7 @@ fn refresh(
     feed: &Feed,
     fetched: Fetched,
     confirm: bool,
-    gate: &Gate,
+    (gate, gate_digest): (&Gate, &str),
     store: &mut Store,
     terminal: &mut Terminal<'_>,
 ) -> Result<Outcome, CliError> {
@@ -123,7 +134,9 @@ fn refresh(
     };
     // Fetched whole before anything is imported: what comes after an error is not known to be gone.
     let mut documents: Vec<Document> = Vec::new();
-    let fetch = client.fetch(&fetched.state, &mut |document| documents.push(document));
+    let is_same = fetched.basis == basis(feed, gate_digest, &import.source().digest);
+    let asked = if is_same { fetched.state.clone() } else { FetchState::default() };
+    let fetch = client.fetch(&asked, &mut |document| documents.push(document));
     let Fetch { extent, state, problems } = match fetch {
         Ok(fetch) => fetch,
         Err(error) => {
@@ -136,7 +149,7 @@ fn refresh(
     }
     let success = Attempts::after_success(terminal.now);
     if extent == Extent::Unchanged {
-        remember(&mut import, &Fetched { state, attempts: success });
+        remember(&mut import, &Fetched { state, attempts: success, basis: fetched.basis });
         import.give_up("").map_err(importing)?;
         terminal.say(format_args!("{name}: unchanged"));
         return Ok(Outcome::Done);
@@ -183,7 +196,8 @@ fn refresh(
     import.spec.rejected = reading.rejected();
     // What waits for a confirmation is fetched again, though it has not changed since.
     let state = if has_shrunk && !confirm { fetched.state } else { state };
-    remember(&mut import, &Fetched { state, attempts: success });
+    let basis = basis(feed, gate_digest, &import.spec.digest);
+    remember(&mut import, &Fetched { state, attempts: success, basis });
     let tally = import.commit(&mut |_| ()).map_err(importing)?.tally;
     terminal.say(format_args!("{}", sentence(name, reading.accepted, &tally)));
     terminal.say(format_args!("{name}: {}", seen.sentence()));
@@ -221,6 +235,8 @@ fn intel_options(feed: &Feed) -> Result<IntelOptions, String> {
         (None, Protocol::MispFeed | Protocol::Misp) => Some(IntelFormat::Misp),
         (None, Protocol::Http) => None,
     };
+    let format =
+        columns_format(format, read.column.is_some()).map_err(|error| error.to_string())?;
     let column = read.column.as_deref().and_then(|text| text.parse::<ColumnRef>().ok());
     Ok(IntelOptions {
         format,

@@ -9,6 +9,10 @@ use crate::tag::TagSubject;
 use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use std::net::IpAddr;
 
+/// Most addresses of a range, as powers of two: those of the widest prefixes that the quality gate accepts. Its parts may
+/// be narrow enough each.
+const WIDEST_V4: u32 = 23;
+const WIDEST_V6: u32 = 104;
 /// Maximum number of prefixes that a range may be split into. A range of IPv4 addresses needs at most 62.
 const MAX_PREFIXES: usize = 64;
 
@@ -36,7 +40,7 @@ pub struct ListedSubjects {
 ///
 /// # Errors
 /// As [`super::tag_subject`], but for a range, which is split into prefixes; [`TagSubjectError::Range`] for one that
-/// needs too many.
+/// needs too many, and [`TagSubjectError::WideRange`].
 pub fn listed_subjects(
     text: &str,
     scope: Option<Scope>,
@@ -76,8 +80,18 @@ fn written_as(text: &str) -> WrittenAs {
 /// Splits a range into the fewest prefixes.
 fn prefixes(from: IpAddr, to: IpAddr) -> Result<Vec<TagSubject>, TagSubjectError> {
     let subnets = match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => IpSubnets::from(Ipv4Subnets::new(from, to, 0)),
-        (IpAddr::V6(from), IpAddr::V6(to)) => IpSubnets::from(Ipv6Subnets::new(from, to, 0)),
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            if to.to_bits().saturating_sub(from.to_bits()) >> WIDEST_V4 > 0 {
+                return Err(TagSubjectError::WideRange);
+            }
+            IpSubnets::from(Ipv4Subnets::new(from, to, 0))
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            if to.to_bits().saturating_sub(from.to_bits()) >> WIDEST_V6 > 0 {
+                return Err(TagSubjectError::WideRange);
+            }
+            IpSubnets::from(Ipv6Subnets::new(from, to, 0))
+        }
         _ => return Err(TagSubjectError::Range),
     };
     let prefixes: Vec<IpNet> = subnets.take(MAX_PREFIXES + 1).collect();
@@ -119,6 +133,14 @@ mod tests {
         check("evil.example/gate.php", Url, &["evil.example"]);
         check("//evil.example", Url, &["evil.example"]);
         check("http%3A%2F%2Fevil.example%2Fx", Url, &["evil.example"]);
+    }
+
+    #[test]
+    fn a_range_wider_than_a_prefix_may_be_is_refused_as_a_whole() {
+        for wide in ["8.0.0.0-8.255.255.254", "0.0.0.1-255.255.255.254", "2a00::1-2a00:ffff::"] {
+            assert_eq!(listed_subjects(wide, None), Err(TagSubjectError::WideRange), "{wide}");
+        }
+        assert!(listed_subjects("8.0.0.0-8.127.255.255", None).is_ok());
     }
 
     #[test]

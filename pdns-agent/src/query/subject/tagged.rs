@@ -27,6 +27,9 @@ pub enum TagSubjectError {
     /// A range that is not a prefix.
     #[error("it is a range: tag an address or a prefix such as 192.0.2.0/24")]
     Range,
+    /// A range of more addresses than one judgement can be about.
+    #[error("it is a range of more addresses than a /9, or a /24 of IPv6")]
+    WideRange,
 }
 
 /// The parts of a list, each with its subject, and true if it is in the exact notation.

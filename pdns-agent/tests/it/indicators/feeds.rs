@@ -77,6 +77,36 @@ fn what_waits_for_a_confirmation_can_be_confirmed_though_nothing_changed_since()
 }
 
 #[test]
+fn a_list_that_has_not_changed_is_read_again_when_something_else_has() {
+    let site = site();
+    let list = site.home.write("list.txt", "evil1.com\nevil2.com\n");
+    let write = |more: &str| {
+        settings(&site, &format!("[feed.test]\nfile = \"{}\"\n{more}", list.display()))
+    };
+    let feeds = write("");
+    refresh(&site, &feeds, &["test"], &[0]);
+    assert!(refresh(&site, &feeds, &["test"], &[0]).contains("unchanged"));
+    // Its settings.
+    let feeds = write("confidence = 90\nkind = \"interest\"\n");
+    let said = refresh(&site, &feeds, &["test"], &[0]);
+    assert!(said.contains("2 indicators from test: 0 added, 2 changed"), "{said}");
+    assert!(intel(&site, &["show", "evil1.com"], &[0]).0.contains("interest"));
+    // What is never a threat.
+    let feeds = write("");
+    let never = site.home.write("never.txt", "evil2.com\n");
+    refresh(&site, &feeds, &["test"], &[0]);
+    let said = refresh(&site, &feeds, &["test", "--never", never.to_str().unwrap()], &[1]);
+    assert!(said.contains("not accepted") && said.contains("1 ended"), "{said}");
+    assert!(refresh(&site, &feeds, &["test"], &[0]).contains("1 added"));
+    // An import by hand.
+    let other = site.home.write("other.txt", "evil3.com\n");
+    intel(&site, &["import", "--source", "test", other.to_str().unwrap()], &[0]);
+    let said = refresh(&site, &feeds, &["test"], &[0]);
+    assert!(said.contains("2 added") && said.contains("1 ended"), "{said}");
+    assert!(refresh(&site, &feeds, &["test"], &[0]).contains("unchanged"));
+}
+
+#[test]
 fn what_a_misp_source_deletes_ends() {
     let site = site();
     let manifest = Arc::new(Mutex::new(2));

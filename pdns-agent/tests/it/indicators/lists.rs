@@ -201,3 +201,32 @@ fn help_describes_the_formats_of_each_command() {
     let shown = help("intel import");
     assert!(shown.contains("- openioc:") && shown.contains("web pages with indicators"), "{shown}");
 }
+
+#[test]
+fn a_named_column_makes_a_file_a_table() {
+    let site = site();
+    let rows = ["evil1.com,reporter.com", "evil2.com,reporter.com"];
+    let file = list(&site, "rows.txt", &rows);
+    let file = file.to_str().unwrap();
+    intel(&site, &["import", file, "--column", "1", "--source", "rows"], &[0]);
+    intel(&site, &["show", "evil2.com"], &[0]);
+    intel(&site, &["show", "reporter.com"], &[1]);
+    let (_, said) = intel(&site, &["import", file, "--column", "1", "-f", "hosts"], &[2]);
+    assert!(said.contains("hosts has no columns"), "{said}");
+    let said = intel(&site, &["import", file, "--column", "nosuch", "--source", "rows"], &[2]).1;
+    assert!(said.contains("nosuch"), "{said}");
+    let feeds = format!("[feed.c]\nfile = \"{file}\"\ncolumn = \"1\"\n");
+    let feeds = site.home.write("feeds.toml", feeds);
+    intel(&site, &["refresh", "c", "--feeds", feeds.to_str().unwrap()], &[0]);
+    intel(&site, &["show", "reporter.com"], &[1]);
+}
+
+#[test]
+fn what_was_imported_stays_when_a_report_fails() {
+    let site = site();
+    let file = list(&site, "one.txt", &["evil1.com"]);
+    let (_, said) =
+        intel(&site, &["import", file.to_str().unwrap(), "--sightings", "/missing/x.json"], &[1]);
+    assert!(said.contains("1 added") && said.contains("/missing/x.json"), "{said}");
+    intel(&site, &["show", "evil1.com"], &[0]);
+}

@@ -77,6 +77,7 @@ impl BadLine {
             Self::Text => "not UTF-8",
             Self::Subject(_, On::All) => "all names",
             Self::Subject(_, On::Range) => "a range that is not a prefix",
+            Self::Subject(_, On::WideRange) => "a range that is too wide",
             Self::Subject(_, On::Subject(error)) => match error {
                 SubjectError::Opaque => "a number or a hash",
                 SubjectError::Words => "several words",
