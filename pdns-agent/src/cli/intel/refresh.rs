@@ -184,11 +184,12 @@ fn refresh(
     reading.tell(name, terminal);
     seen.look(&mut twin, &mut reading.subjects)?;
     let is_whole = extent == Extent::Whole;
-    let has_shrunk = is_whole && before >= FEW && reading.accepted * 2 < before;
+    let kept =
+        if is_whole && before >= FEW { import.count_listed().map_err(importing)? } else { before };
+    let has_shrunk = kept * 2 < before;
     if has_shrunk && !confirm {
         terminal.say(format_args!(
-            "{name}: it lists {} and listed {before}, so nothing ends; pdns intel refresh {name} --confirm ends the rest",
-            reading.accepted
+            "{name}: it lists {kept} of the {before} that it listed, so nothing ends; pdns intel refresh {name} --confirm ends the rest"
         ));
     }
     import.spec.replaces = is_whole && (!has_shrunk || confirm);

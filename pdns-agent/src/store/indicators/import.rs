@@ -243,6 +243,30 @@ impl IndicatorImport<'_> {
         if self.renewed.elapsed() > RENEW { self.renew() } else { Ok(()) }
     }
 
+    /// Returns the number of collected subjects that the source lists already. Reads all its indicators.
+    ///
+    /// # Errors
+    /// If Redis does not answer, or a bucket cannot be decoded.
+    pub fn count_listed(&mut self) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for shard in Store::shards() {
+            let (incoming, _) = self.incoming(shard)?;
+            let (_, buckets) = read_shard(self.store, shard)?;
+            for (bucket, subjects) in &incoming {
+                let stored = buckets.get(bucket).map(Vec::as_slice).unwrap_or_default();
+                let listed = listed_by(self.source.number, stored).ok_or_else(|| {
+                    StoreError::damaged(&self.store.keys.intel(&format!("ib{shard:02x}")))
+                })?;
+                let is_given = |key: &&[u8]| subjects.get(*key).is_some_and(Option::is_some);
+                count += listed.iter().filter(|key| is_given(key)).count() as u64;
+            }
+            if self.renewed.elapsed() > RENEW {
+                self.renew()?;
+            }
+        }
+        Ok(count)
+    }
+
     /// Writes all changes, and ends the import. `each` is called with every change.
     ///
     /// # Errors
@@ -287,8 +311,8 @@ impl IndicatorImport<'_> {
     }
 
     /// Returns what was collected for a hash by bucket, and the number of repeated subjects.
-    fn incoming(&mut self, shard: u8) -> Result<(BTreeMap<u16, Incoming>, u64), StoreError> {
-        let octets = self.spool.take(shard)?;
+    fn incoming(&self, shard: u8) -> Result<(BTreeMap<u16, Incoming>, u64), StoreError> {
+        let octets = self.spool.read(shard)?;
         let (mut incoming, mut repeated) = (BTreeMap::<u16, Incoming>::new(), 0);
         let mut rest = octets.as_slice();
         while let Some((field, after)) = rest.split_first_chunk::<2>() {
@@ -621,4 +645,17 @@ fn answer(store: &mut Store, packed: &Pipeline) -> Result<String, StoreError> {
 fn split_reference(reference: &str) -> (&str, &str) {
     let cut = reference.rfind(['/', '=', '#']).map_or(0, |at| at + 1);
     reference.split_at(cut)
+}
+
+/// Keys of the subjects that a source lists in a bucket; `None` if the bucket is damaged.
+fn listed_by(source: u32, bucket: &[u8]) -> Option<Vec<&[u8]>> {
+    let (mut keys, mut rest) = (Vec::new(), bucket);
+    while !rest.is_empty() {
+        let (key, listings) = read_subject(&mut rest)?;
+        let is_listed = |one: &Listing| one.source == source && one.gone.is_none();
+        if Listing::read_all(listings)?.iter().any(is_listed) {
+            keys.push(key);
+        }
+    }
+    Some(keys)
 }

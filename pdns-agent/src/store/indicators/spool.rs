@@ -52,7 +52,7 @@ impl Spool {
     }
 
     /// Returns all octets of a shard, in the order in which they were pushed.
-    pub(super) fn take(&mut self, shard: u8) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn read(&self, shard: u8) -> Result<Vec<u8>, StoreError> {
         let mut octets = Vec::new();
         if let Some(file) = &self.file {
             for &(_, offset, length) in self.pieces.iter().filter(|(of, ..)| *of == shard) {
@@ -62,8 +62,8 @@ impl Spool {
                 file.read_exact_at(piece, offset).map_err(StoreError::Spool)?;
             }
         }
-        if let Some(pending) = self.pending.get_mut(usize::from(shard)) {
-            octets.append(pending);
+        if let Some(pending) = self.pending.get(usize::from(shard)) {
+            octets.extend_from_slice(pending);
         }
         Ok(octets)
     }
@@ -82,8 +82,8 @@ mod tests {
             spool.push(5, &piece).unwrap();
         }
         assert!(spool.file.is_some());
-        assert_eq!(spool.take(3).unwrap(), (0..10).collect::<Vec<u8>>());
-        assert_eq!(spool.take(5).unwrap().len(), 10 * piece.len());
-        assert!(spool.take(4).unwrap().is_empty());
+        assert_eq!(spool.read(3).unwrap(), (0..10).collect::<Vec<u8>>());
+        assert_eq!(spool.read(5).unwrap().len(), 10 * piece.len());
+        assert!(spool.read(4).unwrap().is_empty());
     }
 }

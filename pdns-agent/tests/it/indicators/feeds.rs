@@ -60,6 +60,24 @@ fn a_feed_is_fetched_when_due_and_shrinks_only_when_confirmed() {
 }
 
 #[test]
+fn a_feed_that_lists_others_instead_has_shrunk_though_it_is_as_long() {
+    let site = site();
+    let lines = |numbers: std::ops::Range<u32>| -> String {
+        numbers.map(|at| format!("evil{at}.com")).collect::<Vec<_>>().join("\n")
+    };
+    let list = site.home.write("list.txt", lines(0..40));
+    let feeds = settings(&site, &format!("[feed.test]\nfile = \"{}\"\n", list.display()));
+    refresh(&site, &feeds, &["test"], &[0]);
+    site.home.write("list.txt", lines(21..61));
+    let said = refresh(&site, &feeds, &["test"], &[1]);
+    assert!(said.contains("it lists 19 of the 40 that it listed, so nothing ends"), "{said}");
+    intel(&site, &["show", "evil0.com"], &[0]);
+    intel(&site, &["show", "evil60.com"], &[0]);
+    let said = refresh(&site, &feeds, &["test", "--confirm"], &[0]);
+    assert!(said.contains("21 ended"), "{said}");
+}
+
+#[test]
 fn what_waits_for_a_confirmation_can_be_confirmed_though_nothing_changed_since() {
     let site = site();
     let lines = |numbers: std::ops::Range<u32>| -> String {
