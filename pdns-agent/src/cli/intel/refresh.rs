@@ -31,7 +31,7 @@ struct Fetched {
     basis: String,
 }
 
-/// What an import rests on besides the list itself: the settings of the feed, the gate, and which list was imported last,
+/// Digests of the things that an import rests on besides the list itself: the settings of the feed, the gate, and which list was imported last,
 /// maybe by hand. When it differs, a list is read again though it has not changed.
 fn basis(feed: &Feed, gate: &str, imported: &str) -> String {
     let settings = format!("{:?} {:?}", feed.assessment, feed.read);
