@@ -23,7 +23,9 @@ pub use settings::{FileSink, FirstSeen, JudgeSettings, SyslogSink, WebhookKey, W
 pub use sinks::SinkError;
 pub use state::{Counters, State};
 
-use crate::analyze::{MimicIndex, Model};
+use crate::analyze::{MimicIndex, Model, owned_domain};
+use crate::name::Name;
+use crate::query::ScoreLists;
 use crate::store::StoreError;
 
 /// What names are judged with.
@@ -33,6 +35,15 @@ pub struct Knowledge {
     pub model: Model,
     /// The protected names.
     pub index: MimicIndex,
+    /// Lists, of which the content networks are exempt.
+    pub lists: ScoreLists,
+}
+
+impl Knowledge {
+    /// The domain that the owner of a name has, unless it belongs to a content network.
+    fn domain_of<'n>(&self, name: Name<'n>) -> Option<Name<'n>> {
+        owned_domain(name).filter(|_| !self.lists.is_content_network(name))
+    }
 }
 
 /// The reason for which a judge ended.

@@ -118,7 +118,8 @@ impl Budget {
         if self.raised.contains_key(&key) || self.passed.contains(&key) {
             return Decision::Known;
         }
-        let has_room = self.has_room(per_day, class);
+        let raised = |class| self.classes.get(&class).map_or(0, |state| state.raised_on(self.day));
+        let has_room = self.has_room(per_day, class, raised);
         let state = self.classes.entry(class).or_default();
         let is_high = f64::from(score) >= state.threshold;
         let today = state.today(day);
@@ -243,21 +244,25 @@ impl Budget {
         shares
     }
 
-    /// True if a class may have one more alert today: those that others are sure of are left to them.
-    fn has_room(&self, per_day: u32, class: AlertClass) -> bool {
-        let used: u32 = self.classes.values().map(|state| state.raised_on(self.day)).sum();
+    /// True if a class may have one more of a daily limit, of which each class has used so much today: what others
+    /// are sure of is left to them.
+    #[must_use]
+    pub fn has_room(
+        &self,
+        per_day: u32,
+        class: AlertClass,
+        used: impl Fn(AlertClass) -> u32,
+    ) -> bool {
+        let all: u32 = AlertClass::ALL.into_iter().map(&used).sum();
         let kept: u32 = AlertClass::ALL
             .into_iter()
             .filter(|other| *other != class)
-            .map(|other| {
-                let raised = self.classes.get(&other).map_or(0, |state| state.raised_on(self.day));
-                self.reserve(per_day, other).saturating_sub(raised)
-            })
+            .map(|other| self.reserve(per_day, other).saturating_sub(used(other)))
             .sum();
-        used + kept < per_day
+        all.saturating_add(kept) < per_day
     }
 
-    /// Alerts of a class that no other class can use: an equal part at first, later as many as it usually has.
+    /// Part of a daily limit that no other class can use: an equal part at first, later as many as it usually has.
     fn reserve(&self, per_day: u32, class: AlertClass) -> u32 {
         let equal = per_day / AlertClass::COUNT;
         let days = self.days();

@@ -4,6 +4,7 @@ use super::args::judge::Judge;
 use super::{CliError, Found, Terminal, cannot, classify, mimics, open};
 use crate::analyze::{MimicIndex, WINDOW};
 use crate::judge::{FirstSeen, JudgeSettings, Knowledge, Mode, State, Summary, run};
+use crate::query::ScoreLists;
 use crate::render::{Format, counted, iso};
 use crate::store::Options;
 use serde_json::{Map, Value, json};
@@ -34,7 +35,7 @@ pub(super) fn judge(
     };
     let model = classify::model(asked.model.as_deref().or(settings.model.as_deref()))?;
     let index = MimicIndex::new(&mimics::protected(&settings.protect, terminal)?);
-    let knowledge = Knowledge { model, index };
+    let knowledge = Knowledge { model, index, lists: ScoreLists::shipped() };
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signal)?;

@@ -1,9 +1,7 @@
 //! A domain judged by the text of one of its names.
 
 use super::Knowledge;
-use crate::analyze::{
-    AlertClass, MIMIC_LIMIT, Mimic, NameEvidence, Risk, Verdict, WATCH, owned_domain, risk,
-};
+use crate::analyze::{AlertClass, MIMIC_LIMIT, Mimic, NameEvidence, Risk, Verdict, WATCH, risk};
 use crate::name::{Name, NameBuf};
 
 /// A domain whose name says something against it.
@@ -20,7 +18,7 @@ pub(super) struct Candidate<'k> {
 impl<'k> Candidate<'k> {
     /// Judges a name of a domain that is new; `None` if nothing speaks against it.
     pub(super) fn of_new(knowledge: &'k Knowledge, name: Name<'_>) -> Option<Self> {
-        let domain = owned_domain(name)?;
+        let domain = knowledge.domain_of(name)?;
         let classified = knowledge.model.classify(domain);
         Self::new(knowledge, name, domain, (classified.verdict, classified.scores.odds))
     }

@@ -210,7 +210,7 @@ impl<'k> Examiner<'k> {
                 self.set_young(hash, risk.score);
             }
         }
-        if is_first {
+        if is_first && self.knowledge.domain_of(name).is_some() {
             let domain = domain.to_buf();
             let day = found.time / DAY;
             let addresses: BTreeSet<IpAddr> =
@@ -240,7 +240,9 @@ impl<'k> Examiner<'k> {
         self.hits(store, state, found, tags, now, events);
         let is_missing = |row: &StoredRecord| matches!(row.fact, FactBuf::Negative { outcome, .. } if outcome == Outcome::NXDOMAIN);
         let name = found.name.as_name();
-        let Some(domain) = owned_domain(name).filter(|_| found.rows.iter().any(is_missing)) else {
+        let Some(domain) =
+            self.knowledge.domain_of(name).filter(|_| found.rows.iter().any(is_missing))
+        else {
             return;
         };
         let hash = store.router().hasher().name(domain);
@@ -346,6 +348,8 @@ impl<'k> Examiner<'k> {
     ) {
         let Some(class) = risk.class.filter(|_| risk.score >= WATCH) else { return };
         let domain = candidate.domain.as_str();
+        let key = store.router().hasher().name(candidate.domain.as_name());
+        let is_raised = self.is_raised(state, class, key, risk.score, now);
         state.keep(
             Kept {
                 domain: domain.to_owned(),
@@ -353,11 +357,11 @@ impl<'k> Examiner<'k> {
                 score: risk.score,
                 note: candidate.note(class),
                 time: now,
+                is_raised,
             },
             self.settings.verdicts_per_day,
         );
-        let key = store.router().hasher().name(candidate.domain.as_name());
-        if !self.is_raised(state, class, key, risk.score, now) {
+        if !is_raised {
             return;
         }
         let name = found.name.as_str();
@@ -394,16 +398,6 @@ impl<'k> Examiner<'k> {
             NameEvidence { set: Some(&verdict), is_new: true, ..NameEvidence::default() };
         let risk = risk(&evidence);
         let Some(class) = risk.class.filter(|_| risk.score >= WATCH) else { return };
-        for domain in &due.names {
-            let kept = Kept {
-                domain: domain.as_str().to_owned(),
-                class,
-                score: risk.score,
-                note: "in a set of generated names".to_owned(),
-                time: now,
-            };
-            state.keep(kept, self.settings.verdicts_per_day);
-        }
         let (address, shown, when) = match due.key {
             SetKey::Address(address, day) => {
                 (Some(address), format!("new on {address} on one day"), day)
@@ -413,7 +407,19 @@ impl<'k> Examiner<'k> {
         let on = address.map_or_else(|| "burst".to_owned(), |address| address.to_string());
         let parts = ["set", &on, &when.to_string()];
         let key = store.router().hasher().octets(parts.join(" ").as_bytes());
-        if !self.is_raised(state, class, key, risk.score, now) {
+        let is_raised = self.is_raised(state, class, key, risk.score, now);
+        for domain in &due.names {
+            let kept = Kept {
+                domain: domain.as_str().to_owned(),
+                class,
+                score: risk.score,
+                note: "in a set of generated names".to_owned(),
+                time: now,
+                is_raised,
+            };
+            state.keep(kept, self.settings.verdicts_per_day);
+        }
+        if !is_raised {
             return;
         }
         let message = format!(

@@ -4,14 +4,15 @@ use super::backlog::Backlog;
 use super::examine::{Events, Examiner, names};
 use super::existing::judge_existing;
 use super::settings::JudgeSettings;
-use super::sinks::{SinkError, Sinks};
+use super::sinks::{SinkError, Sinks, Taken};
 use super::state::{Counters, State};
 use super::{JudgeError, Knowledge, cannot};
+use crate::analyze::AlertClass;
 use crate::causes::with_causes;
 use crate::exchange::Dataset;
 use crate::name::NameBuf;
 use crate::store::{JudgeLease, Kind, NameEnds, Options, Retry, Store, StoreError};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -380,7 +381,7 @@ impl Judge<'_, '_> {
         }
         for found in found.chunks(AGAIN) {
             let events = self.examiner.examine(store, &mut next, found, &[], self.now())?;
-            self.sinks.write(&events)?;
+            self.write(store, &events)?;
             self.renew(store)?;
             if self.is_stopped() {
                 return Ok(());
@@ -450,10 +451,17 @@ impl Judge<'_, '_> {
         let most = usize::try_from(self.settings.verdicts_per_day).unwrap_or(usize::MAX);
         let mut candidates = existing.candidates;
         // Those beyond would be neither kept nor raised.
-        let beyond = candidates.len().saturating_sub(most) as u64;
+        let (before, mut of_class) = (candidates.len(), BTreeMap::<AlertClass, usize>::new());
+        candidates.retain(|candidate| {
+            candidate.risk(false).class.is_some_and(|class| {
+                let count = of_class.entry(class).or_default();
+                *count += 1;
+                *count <= most
+            })
+        });
+        let beyond = (before - candidates.len()) as u64;
         next.counters.not_kept += beyond;
         next.counters.not_raised += beyond;
-        candidates.truncate(most);
         let events = self.examiner.examine_existing(store, &mut next, candidates, self.now())?;
         if !self.mode.once {
             let before = std::mem::replace(&mut self.state, next.clone());
@@ -461,7 +469,7 @@ impl Judge<'_, '_> {
             self.state = before;
             learned?;
         }
-        self.sinks.write(&events)?;
+        self.write(store, &events)?;
         self.mode.all = false;
         self.commit(store, next)
     }
@@ -485,7 +493,7 @@ impl Judge<'_, '_> {
         if next == self.state {
             let is_due =
                 !next.unkept.is_empty() && (self.mode.once || self.flushed.elapsed() >= KEEP_TIME);
-            if is_due {
+            if is_due || self.sinks.has_dropped() {
                 self.commit(store, next)?;
             } else {
                 self.renew(store)?;
@@ -494,10 +502,34 @@ impl Judge<'_, '_> {
         }
         let events: Events =
             self.examiner.examine(store, &mut next, &records, &failed, self.now())?;
-        self.sinks.write(&events)?;
+        self.write(store, &events)?;
         next.left = next.records.octets(&ends.records) + next.negatives.octets(&ends.negatives);
         self.commit(store, next)?;
         Ok(Progress::Worked)
+    }
+
+    /// Writes events. While a sink takes none, the same events wait, so that the other sinks get them once.
+    fn write(&mut self, store: &mut Store, events: &Events) -> Result<(), Failure> {
+        let mut taken = Taken::default();
+        let mut pause = Pause::default();
+        loop {
+            match self.sinks.write(events, &mut taken) {
+                Ok(()) => {
+                    if pause.end() {
+                        tracing::info!("events can be written again");
+                    }
+                    return Ok(());
+                }
+                Err(error @ SinkError::Output(_)) => return Err(error.into()),
+                Err(error) => {
+                    self.rest(&mut pause, &error);
+                    if self.is_stopped() {
+                        return Err(error.into());
+                    }
+                }
+            }
+            self.renew(store)?;
+        }
     }
 
     /// Writes the state, of which all events are written.
@@ -535,14 +567,15 @@ impl Judge<'_, '_> {
 
     /// Keeps what is left, and gives the lease back. What fails here is repeated by the next judge.
     fn end(&mut self, store: &mut Store) {
+        // What the web hook refuses meanwhile is counted.
+        self.sinks.drain(DRAIN);
         if let Some(next) = self.pending.take() {
             drop(self.commit(store, next));
-        } else if !self.state.unkept.is_empty() {
+        } else if !self.state.unkept.is_empty() || self.sinks.has_dropped() {
             self.flushed = Instant::now().checked_sub(KEEP_TIME).unwrap_or(self.flushed);
             let next = self.state.clone();
             drop(self.commit(store, next));
         }
-        self.sinks.drain(DRAIN);
         if let Err(error) = store.judge().release(&self.lease, self.now()) {
             tracing::debug!(%error, "cannot give the lease back");
         }

@@ -30,6 +30,9 @@ pub enum SinkError {
         #[source]
         cause: io::Error,
     },
+    /// The file of events is a directory, a device or a pipe.
+    #[error("judge.file: path is {}, which is not a regular file: give the path of a file", .0.display())]
+    NotRegular(PathBuf),
     /// Standard output.
     #[error("cannot write events")]
     Output(#[source] io::Error),
@@ -40,6 +43,13 @@ pub enum SinkError {
 
 fn at(path: &Path) -> impl Fn(io::Error) -> SinkError {
     move |cause| SinkError::File { path: path.to_owned(), cause }
+}
+
+/// Number of events of a step that each sink has.
+#[derive(Default)]
+pub(super) struct Taken {
+    file: usize,
+    webhook: usize,
 }
 
 /// All sinks of a judge.
@@ -58,6 +68,10 @@ impl<'o> Sinks<'o> {
         output: &'o mut dyn Write,
     ) -> Result<Self, SinkError> {
         let file = settings.file.as_ref().map(|file| {
+            // A device takes everything and keeps nothing, and none of them can be rotated.
+            if std::fs::metadata(&file.path).is_ok_and(|found| !found.is_file()) {
+                return Err(SinkError::NotRegular(file.path.clone()));
+            }
             let opened = RotatingFile::open(&file.path, file.most, file.keep);
             opened.map(|opened| (opened, file.datasets.clone())).map_err(at(&file.path))
         });
@@ -83,17 +97,27 @@ impl<'o> Sinks<'o> {
             || self.webhook.as_ref().is_some_and(|(_, datasets)| of(datasets))
     }
 
-    /// Writes events: lines with their line feeds. What was written before an error may be written again.
-    pub(super) fn write(&mut self, events: &[(Dataset, String)]) -> Result<(), SinkError> {
+    /// Writes events: lines with their line feeds. `taken` says what each sink has of these events, nothing at first:
+    /// after an error, the same call goes on with what is left.
+    pub(super) fn write(
+        &mut self,
+        events: &[(Dataset, String)],
+        taken: &mut Taken,
+    ) -> Result<(), SinkError> {
+        let lines = |datasets: &[Dataset], taken: usize| {
+            let datasets = datasets.to_vec();
+            let wanted = events.iter().filter(move |(dataset, _)| datasets.contains(dataset));
+            wanted.skip(taken).map(|(_, line)| line.as_str())
+        };
         if let Some((file, datasets)) = &mut self.file {
-            for (_, line) in events.iter().filter(|(dataset, _)| datasets.contains(dataset)) {
-                file.write(line).map_err(at(&file.path))?;
-            }
-            file.sync().map_err(at(&file.path))?;
+            let (count, written) = file.write(lines(datasets, taken.file));
+            taken.file += count;
+            written.map_err(at(&file.path))?;
         }
         if let Some((hook, datasets)) = &mut self.webhook {
-            let lines = events.iter().filter(|(dataset, _)| datasets.contains(dataset));
-            hook.push(lines.map(|(_, line)| line.as_str()))?;
+            let (count, pushed) = hook.push(lines(datasets, taken.webhook));
+            taken.webhook += count;
+            pushed?;
         }
         if let Some((syslog, datasets)) = &mut self.syslog {
             for (_, line) in events.iter().filter(|(dataset, _)| datasets.contains(dataset)) {
@@ -107,6 +131,12 @@ impl<'o> Sinks<'o> {
             output.flush().map_err(SinkError::Output)?;
         }
         Ok(())
+    }
+
+    /// True if something was dropped since the last [`Sinks::count`].
+    pub(super) fn has_dropped(&self) -> bool {
+        self.webhook.as_ref().is_some_and(|(hook, _)| hook.has_dropped())
+            || self.syslog.as_ref().is_some_and(|(syslog, _)| syslog.has_dropped())
     }
 
     /// Adds what was dropped since the last call.

@@ -1,7 +1,7 @@
 //! The state of the judge, which is kept in the store.
 
 use super::backlog::Backlog;
-use super::keep::Kept;
+use super::keep::{Kept, KeptOn};
 use crate::analyze::Budget;
 use serde::{Deserialize, Serialize};
 
@@ -91,8 +91,8 @@ pub struct State {
     pub counters: Counters,
     /// Verdicts that are to be kept and are not in the store yet.
     pub(super) unkept: Vec<Kept>,
-    /// Day of the last verdict, in days since the epoch, and the number of verdicts of that day.
-    pub(super) kept_today: (u32, u32),
+    /// The day of the last verdict, with its numbers.
+    pub(super) kept_on: KeptOn,
     /// Day on which verdicts that had ended were removed.
     pub(super) swept: u32,
     /// Octets of names that were left at the last change.

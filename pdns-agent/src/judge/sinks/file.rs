@@ -15,6 +15,10 @@ pub(super) struct RotatingFile {
     keep: u32,
     file: BufWriter<File>,
     size: u64,
+    /// Size up to which all is on disk, and the number of lines behind it.
+    synced: (u64, usize),
+    /// True after an error: the file is opened anew before it is used.
+    is_failing: bool,
 }
 
 impl RotatingFile {
@@ -24,36 +28,76 @@ impl RotatingFile {
             fs::create_dir_all(parent)?;
         }
         let (file, size) = open_lines(path)?;
-        Ok(Self { path: path.to_owned(), most, keep, file: BufWriter::new(file), size })
+        Ok(Self {
+            path: path.to_owned(),
+            most,
+            keep,
+            file: BufWriter::new(file),
+            size,
+            synced: (size, 0),
+            is_failing: false,
+        })
     }
 
-    /// Writes a line with its line feed.
-    pub(super) fn write(&mut self, line: &str) -> io::Result<()> {
-        if self.size > 0 && self.size + line.len() as u64 > self.most {
-            self.rotate()?;
+    /// Writes lines with their line feeds, and has them on disk. Returns how many of them are there, even after an
+    /// error: the others are taken off, so that they can be written again.
+    pub(super) fn write<'l>(
+        &mut self,
+        lines: impl Iterator<Item = &'l str>,
+    ) -> (usize, io::Result<()>) {
+        let mut count = 0;
+        let written = self.try_write(lines, &mut count);
+        if written.is_err() {
+            count -= self.synced.1;
+            self.is_failing = true;
+            // What is torn nevertheless is taken off when the file is opened anew.
+            let file = self.file.get_ref();
+            if file.metadata().is_ok_and(|found| found.len() > self.synced.0) {
+                file.set_len(self.synced.0).ok();
+            }
         }
-        self.file.write_all(line.as_bytes())?;
-        self.size += line.len() as u64;
+        (count, written)
+    }
+
+    fn try_write<'l>(
+        &mut self,
+        lines: impl Iterator<Item = &'l str>,
+        count: &mut usize,
+    ) -> io::Result<()> {
+        if self.is_failing {
+            self.reopen()?;
+        }
+        for line in lines {
+            if self.size > 0 && self.size + line.len() as u64 > self.most {
+                self.rotate()?;
+            }
+            self.file.write_all(line.as_bytes())?;
+            self.size += line.len() as u64;
+            self.synced.1 += 1;
+            *count += 1;
+        }
+        self.sync()
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_data()?;
+        self.synced = (self.size, 0);
         Ok(())
     }
 
-    /// Has all lines on disk. After an error, unwritten lines are forgotten: they are written again.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
-        if synced.is_err()
-            && let Ok((file, size)) = open_lines(&self.path)
-        {
-            let old = std::mem::replace(&mut self.file, BufWriter::new(file));
-            self.size = size;
-            // Without what is left in its buffer.
-            drop(old.into_parts());
-        }
-        synced
+    fn reopen(&mut self) -> io::Result<()> {
+        self.synced.1 = 0;
+        let (file, size) = open_lines(&self.path)?;
+        let old = std::mem::replace(&mut self.file, BufWriter::new(file));
+        // Without what is left in its buffer.
+        drop(old.into_parts());
+        (self.size, self.synced, self.is_failing) = (size, (size, 0), false);
+        Ok(())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        self.file.flush()?;
-        self.file.get_ref().sync_data()?;
+        self.sync()?;
         let numbered = |number: u32| {
             let mut name = self.path.clone().into_os_string();
             name.push(format!(".{number}"));
@@ -70,9 +114,7 @@ impl RotatingFile {
         } else {
             fs::remove_file(&self.path)?;
         }
-        let (file, size) = open_lines(&self.path)?;
-        (self.file, self.size) = (BufWriter::new(file), size);
-        Ok(())
+        self.reopen()
     }
 }
 
@@ -103,10 +145,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events/pdns.json");
         let mut file = RotatingFile::open(&path, 100, 3).unwrap();
-        for number in 0..20 {
-            file.write(&format!("{{\"number\":{number:03}}}\n")).unwrap();
-        }
-        file.sync().unwrap();
+        let lines: Vec<String> =
+            (0..20).map(|number| format!("{{\"number\":{number:03}}}\n")).collect();
+        let (count, written) = file.write(lines.iter().map(String::as_str));
+        written.unwrap();
+        assert_eq!(count, 20);
         let read =
             |name: &str| fs::read_to_string(folder.path().join("events").join(name)).unwrap();
         let all: String =
@@ -116,8 +159,7 @@ mod tests {
             (lines.len(), lines[0], lines[19]),
             (20, "{\"number\":000}", "{\"number\":019}")
         );
-        file.write(&"x".repeat(99)).unwrap();
-        file.sync().unwrap();
+        file.write([format!("{}\n", "x".repeat(99)).as_str()].into_iter()).1.unwrap();
         assert!(!folder.path().join("events/pdns.json.4").exists());
         assert!(!read("pdns.json.3").contains(":000"), "the oldest is gone");
     }
@@ -130,8 +172,7 @@ mod tests {
         {
             fs::write(&path, before).unwrap();
             let mut file = RotatingFile::open(&path, 1_000, 0).unwrap();
-            file.write("new\n").unwrap();
-            file.sync().unwrap();
+            file.write(["new\n"].into_iter()).1.unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), after);
         }
     }

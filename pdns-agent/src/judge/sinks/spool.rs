@@ -24,6 +24,10 @@ pub(super) struct Spool {
     /// Segments with their sizes, the oldest first; the last one is open.
     segments: VecDeque<(u64, u64)>,
     last: File,
+    /// Size of the last segment that is on disk, and the number of lines behind it.
+    synced: (u64, usize),
+    /// True if the last segment may have more than that, after an error.
+    is_torn: bool,
     /// Where the next line is taken from.
     next: Position,
     pub(super) dropped: u64,
@@ -64,29 +68,75 @@ impl Spool {
             }
         }
         let folder = folder.to_owned();
-        Ok(Self { folder, most, segments, last, next, dropped: 0 })
+        let synced = (size, 0);
+        Ok(Self { folder, most, segments, last, synced, is_torn: false, next, dropped: 0 })
     }
 
-    /// Appends lines with their line feeds, and has them on disk.
-    pub(super) fn push<'l>(&mut self, lines: impl Iterator<Item = &'l str>) -> io::Result<()> {
-        let mut is_changed = false;
+    /// Appends lines with their line feeds, and has them on disk. Returns how many of them are there, even after an
+    /// error: the others are taken off, so that no line is torn and they can be appended again.
+    pub(super) fn push<'l>(
+        &mut self,
+        lines: impl Iterator<Item = &'l str>,
+    ) -> (usize, io::Result<()>) {
+        let mut count = 0;
+        let mut pushed = self.mend();
+        if pushed.is_ok() {
+            pushed = self.append(lines, &mut count);
+        }
+        if pushed.is_err() {
+            count -= self.synced.1;
+            self.synced.1 = 0;
+            if let Some((_, size)) = self.segments.back_mut() {
+                *size = self.synced.0;
+            }
+            self.is_torn = true;
+            // If this fails too, it is done before the next line.
+            self.mend().ok();
+        }
+        (count, pushed)
+    }
+
+    /// Takes off what an error left behind the last whole line.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            self.last.set_len(self.synced.0)?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    fn append<'l>(
+        &mut self,
+        lines: impl Iterator<Item = &'l str>,
+        count: &mut usize,
+    ) -> io::Result<()> {
         for line in lines {
             let length = line.len() as u64;
             let largest = (self.most / 8).clamp(SEGMENT.0, SEGMENT.1);
             let (number, size) = self.segments.back().copied().unwrap_or((1, 0));
             if size > 0 && size + length > largest {
-                self.last.sync_data()?;
+                self.sync()?;
                 self.last = open_lines(&segment(&self.folder, number + 1))?.0;
                 self.segments.push_back((number + 1, 0));
+                self.synced = (0, 0);
             }
             self.last.write_all(line.as_bytes())?;
             if let Some((_, size)) = self.segments.back_mut() {
                 *size += length;
             }
-            is_changed = true;
+            self.synced.1 += 1;
+            *count += 1;
             self.limit()?;
         }
-        if is_changed { self.last.sync_data() } else { Ok(()) }
+        self.sync()
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.synced.1 > 0 {
+            self.last.sync_data()?;
+            self.synced = (self.segments.back().map_or(0, |(_, size)| *size), 0);
+        }
+        Ok(())
     }
 
     /// Removes the oldest segments while there is too much.
@@ -98,11 +148,12 @@ impl Spool {
                 if self.next.0 == number { usize::try_from(self.next.1).unwrap_or(0) } else { 0 };
             let lost = text.get(from..).unwrap_or_default();
             self.dropped += memchr::memchr_iter(b'\n', lost).count() as u64;
+            // First the segment, which makes room on a full disk: a cursor in no segment means the oldest one.
+            fs::remove_file(segment(&self.folder, number))?;
             if self.next.0 <= number {
                 self.next = (self.segments.front().map_or(number + 1, |(next, _)| *next), 0);
                 self.write_cursor()?;
             }
-            fs::remove_file(segment(&self.folder, number))?;
         }
         Ok(())
     }
@@ -186,7 +237,7 @@ mod tests {
         for round in 0..20 {
             let mut spool = Spool::open(folder.path(), 1 << 20).unwrap();
             let lines: Vec<String> = (round * 100..round * 100 + 100).map(line).collect();
-            spool.push(lines.iter().map(String::as_str)).unwrap();
+            spool.push(lines.iter().map(String::as_str)).1.unwrap();
             for _ in 0..9 {
                 let (lines, after) = spool.peek(10).unwrap();
                 taken.extend(lines.iter().map(|line| number(line)));
@@ -210,10 +261,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::open(folder.path(), 100_000).unwrap();
         let lines: Vec<String> = (0..10_000).map(line).collect();
-        spool.push(lines[..10].iter().map(String::as_str)).unwrap();
+        spool.push(lines[..10].iter().map(String::as_str)).1.unwrap();
         let (_, after) = spool.peek(5).unwrap();
         spool.advance(after).unwrap();
-        spool.push(lines[10..].iter().map(String::as_str)).unwrap();
+        spool.push(lines[10..].iter().map(String::as_str)).1.unwrap();
         assert!(spool.waiting() <= 100_000);
         let (left, _) = spool.peek(usize::MAX).unwrap();
         assert_eq!(left.len() as u64 + spool.dropped + 5, 10_000);
@@ -223,5 +274,28 @@ mod tests {
         assert_eq!(spool.peek(1).unwrap().0, left[..1]);
         let again = Spool::open(folder.path(), 100_000).unwrap();
         assert_eq!(again.peek(usize::MAX).unwrap().0, left);
+    }
+
+    #[test]
+    fn a_line_that_did_not_fit_on_the_disk_is_taken_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(folder.path(), 1 << 20).unwrap();
+        let lines: Vec<String> = (0..6).map(line).collect();
+        let push = |spool: &mut Spool, lines: &[String]| {
+            let (count, pushed) = spool.push(lines.iter().map(String::as_str));
+            (count, pushed.is_ok())
+        };
+        assert_eq!(push(&mut spool, &lines[..2]), (2, true));
+        // Every write fails, and so does cutting the file; a part of a line is in it.
+        let path = segment(folder.path(), 1);
+        let good = std::mem::replace(&mut spool.last, File::open(&path).unwrap());
+        (&good).write_all(&lines[2].as_bytes()[..50]).unwrap();
+        assert_eq!(push(&mut spool, &lines[2..]), (0, false));
+        assert_eq!(push(&mut spool, &lines[2..]), (0, false));
+        assert_eq!(spool.peek(9).unwrap().0, lines[..2]);
+        spool.last = good;
+        assert_eq!(push(&mut spool, &lines[2..]), (4, true));
+        assert_eq!(fs::read_to_string(&path).unwrap(), lines.concat());
+        assert_eq!(spool.peek(9).unwrap().0, lines);
     }
 }

@@ -62,6 +62,10 @@ impl Syslog {
         socket.send(message).map(drop)
     }
 
+    pub(super) fn has_dropped(&self) -> bool {
+        self.dropped > 0
+    }
+
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }

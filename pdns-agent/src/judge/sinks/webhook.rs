@@ -65,11 +65,18 @@ impl Webhook {
         Ok(Self { shared, folder })
     }
 
-    /// Puts lines into the spool.
-    pub(super) fn push<'l>(&self, lines: impl Iterator<Item = &'l str>) -> Result<(), SinkError> {
-        let pushed = self.shared.lock().spool.push(lines);
+    /// Puts lines into the spool; returns how many are there, even after an error.
+    pub(super) fn push<'l>(
+        &self,
+        lines: impl Iterator<Item = &'l str>,
+    ) -> (usize, Result<(), SinkError>) {
+        let (count, pushed) = self.shared.lock().spool.push(lines);
         self.shared.changed.notify_all();
-        pushed.map_err(at(&self.folder))
+        (count, pushed.map_err(at(&self.folder)))
+    }
+
+    pub(super) fn has_dropped(&self) -> bool {
+        self.shared.lock().spool.dropped > 0
     }
 
     pub(super) fn take_dropped(&self) -> u64 {

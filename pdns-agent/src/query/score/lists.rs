@@ -45,6 +45,12 @@ impl ScoreLists {
         zones.next().map(Name::as_str)
     }
 
+    /// Returns true if a name is that of a content network or lies below one, where programs choose the labels.
+    #[must_use]
+    pub fn is_content_network(&self, name: Name<'_>) -> bool {
+        self.content_networks.has_host(name)
+    }
+
     /// The top-level domain of a name, if it has much abuse.
     #[must_use]
     pub fn abused_tld<'n>(&self, name: Name<'n>) -> Option<&'n str> {
