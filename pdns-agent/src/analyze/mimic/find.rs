@@ -477,7 +477,9 @@ mod tests {
             let want = Some((target.to_owned(), MimicKind::Combosquat));
             assert_eq!(worth_a_look(&protected, name), want, "{name}");
         }
-        for honest in ["paypax-login.com", "papal-login.com", "paypa1-garden.com", "login-secure.com"] {
+        for honest in
+            ["paypax-login.com", "papal-login.com", "paypa1-garden.com", "login-secure.com"]
+        {
             assert_eq!(worth_a_look(&protected, honest), None, "{honest}");
         }
     }
