@@ -78,6 +78,9 @@ pub enum ScoreFileCause {
         #[source]
         cause: NameError,
     },
+    /// A line of a list of protected names with other characters than host names have.
+    #[error("line {0}: not the name of a host")]
+    NotHost(usize),
     /// A damaged model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -154,6 +157,12 @@ fn names(text: &str) -> Result<Vec<NameBuf>, ScoreFileCause> {
     let mut names = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         let text = text.split(['#', '\t', ',']).next().unwrap_or_default().trim();
+        let is_host = |octet: u8| {
+            octet.is_ascii_alphanumeric() || !octet.is_ascii() || b"-_.".contains(&octet)
+        };
+        if !text.bytes().all(is_host) {
+            return Err(ScoreFileCause::NotHost(line));
+        }
         if !text.is_empty() {
             let name = NameBuf::parse(text);
             names.push(name.map_err(|cause| ScoreFileCause::Name { line, cause })?);
@@ -185,9 +194,13 @@ mod tests {
         let exempt = ScoreFiles { exempt: file(), ..ScoreFiles::default() };
         assert!(error(exempt, b"\nantivirus\n").contains("line 2: give a class"));
         let protect = ScoreFiles { protect: file(), ..ScoreFiles::default() };
-        assert!(error(protect, b"example.com\na..b\n").contains("line 2: not a valid name"));
+        assert!(
+            error(protect.clone(), b"example.com\na..b\n").contains("line 2: not a valid name")
+        );
+        assert!(error(protect, b"example.com\n!! nonsense\n").contains("file: line 2"));
         let top = ScoreFiles { top_list: file(), ..ScoreFiles::default() };
-        assert!(error(top, b"1,a..b\n").contains("line 1"));
+        assert!(error(top.clone(), b"1,a..b\n").contains("line 1"));
+        assert!(error(top, b"a.example\nno name at all\n").contains("file: line 2"));
         let sinkholes = ScoreFiles { sinkholes: file(), ..ScoreFiles::default() };
         assert!(error(sinkholes, b"192.0.2.0/40\n").contains("line 1"));
         let missing = ScoreFiles { parked: Some(path.join("none")), ..ScoreFiles::default() };

@@ -16,14 +16,14 @@ const NAMES: &[(&str, Kind)] = &[
     ("BAYES", Kind::Number),
     ("FOREST", Kind::Number),
     ("VERDICT", Kind::Fixed),
-    ("REASONS", Kind::Words),
+    ("REASONS", Kind::Text),
 ];
 const MIMICS: &[(&str, Kind)] = &[
     ("NAME", Kind::Text),
     ("SCORE", Kind::Number),
     ("IMITATES", Kind::Text),
     ("KIND", Kind::Fixed),
-    ("ALSO", Kind::Words),
+    ("ALSO", Kind::Text),
 ];
 const SQUATS: &[(&str, Kind)] = &[("NAME", Kind::Text), ("KIND", Kind::Fixed)];
 /// Number of further protected names in a table.
@@ -33,7 +33,7 @@ const SETS: &[(&str, Kind)] = &[
     ("NAMES", Kind::Number),
     ("P", Kind::Number),
     ("VERDICT", Kind::Fixed),
-    ("REASONS", Kind::Words),
+    ("REASONS", Kind::Text),
 ];
 
 /// Verdicts in progress. A table is held back until a page is full.

@@ -19,7 +19,7 @@ const BRIEF: &[Column] = &[
     ("BAND", Kind::Fixed),
     ("SUBJECT", Kind::Text),
     ("FIRST (UTC)", Kind::Time),
-    ("REASONS", Kind::Words),
+    ("REASONS", Kind::Text),
 ];
 /// Columns of numbers and of names of evidence in a ledger, with the gap between.
 const INDENT: usize = 24;

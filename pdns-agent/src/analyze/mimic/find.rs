@@ -2,7 +2,7 @@
 
 use super::glyph::{Looks, UNKNOWN, folded, look_alike, looks, sound};
 use super::index::{Space, TWO_EDITS, deletes, edits, hash, suffix};
-use super::{HOST_WORDS, KEYWORDS, Mimic, MimicIndex, MimicKind};
+use super::{HOST_WORDS, KEYWORDS, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind};
 use crate::analyze::subject::{Label, Scored};
 use crate::name::Name;
 
@@ -14,6 +14,9 @@ const MAX_HEARD: usize = 64;
 const MAX_MIDDLE: usize = 12;
 /// Largest number of answers.
 const MAX_ANSWERS: usize = 10;
+/// Labels below this length resemble too many others for an edit, or another suffix, to be worth a look: `bing` is one
+/// letter from `ing`. Their likeness stays below [`MIMIC_LIMIT`].
+const SHORT: usize = 5;
 
 /// A name that is compared with protected ones.
 struct Seen<'n> {
@@ -142,10 +145,18 @@ impl MimicIndex {
                     .for_each(|token| self.lookup(text(token), &mut found));
             }
         }
+        let looking_alike = |text: &[u8]| hash(Space::Folded, folded(text).into_iter());
+        if label.contains(&b'-') {
+            let tokens = label.split(|octet| *octet == b'-').filter(|token| token.len() >= SHORT);
+            tokens.for_each(|token| self.lookup(looking_alike(token), &mut found));
+        }
         for word in KEYWORDS {
             for rest in [label.strip_prefix(word.as_bytes()), label.strip_suffix(word.as_bytes())] {
                 if let Some(rest) = rest.filter(|rest| rest.len() > 1) {
                     self.lookup(text(rest), &mut found);
+                    if rest.len() >= SHORT {
+                        self.lookup(looking_alike(rest), &mut found);
+                    }
                 }
             }
         }
@@ -173,7 +184,13 @@ struct Pair<'p> {
 impl Pair<'_> {
     /// The strongest likeness.
     fn judge(self) -> Option<Likeness> {
-        let ways = [whole_label(self), one_edit_apart(self), within_label(self), as_label(self)];
+        let ways = [
+            whole_label(self),
+            one_edit_apart(self),
+            within_label(self),
+            look_alike_with_words(self),
+            as_label(self),
+        ];
         ways.into_iter().flatten().max_by_key(|(kind, score)| (*score, std::cmp::Reverse(*kind)))
     }
 }
@@ -190,7 +207,7 @@ fn whole_label(pair: Pair<'_>) -> Option<Likeness> {
         if seen.looks.is_idn {
             return pick(MimicKind::Homoglyph, 97, 90);
         }
-        return Some((MimicKind::TldSwap, if own.len() >= 4 { 90 } else { 82 }));
+        return Some((MimicKind::TldSwap, if own.len() >= SHORT { 90 } else { MIMIC_LIMIT - 1 }));
     }
     let plain = own.iter().filter(|octet| **octet != b'-');
     if seen.plain.iter().eq(plain.clone()) {
@@ -227,9 +244,9 @@ fn one_edit_apart(Pair { seen, own, same, .. }: Pair<'_>) -> Option<Likeness> {
     if let Some(kind) = edit_kind(label, left, right, own) {
         let kind = if seen.looks.is_idn { MimicKind::Homoglyph } else { kind };
         let score = match (same, own.len()) {
-            (true, ..3) => 80,
-            (true, 3) => 82,
-            (true, 4) => 86,
+            (true, ..3) => MIMIC_LIMIT - 3,
+            (true, 3) => MIMIC_LIMIT - 2,
+            (true, ..SHORT) => MIMIC_LIMIT - 1,
             (true, _) => 90,
             (false, ..TWO_EDITS) => 66,
             (false, _) => 72,
@@ -355,6 +372,40 @@ fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
     Some((MimicKind::Combosquat, score))
 }
 
+/// What looks like the protected label, with nothing but common words around it.
+fn look_alike_with_words(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
+    let label = seen.looks.text.as_slice();
+    if own.len() < SHORT || label.len() <= own.len() {
+        return None;
+    }
+    let is_word = |text: &[u8]| KEYWORDS.iter().any(|word| word.as_bytes() == text);
+    let is_alike = |text: &[u8]| {
+        let (left, right) = middle(text, own);
+        text.len() >= SHORT
+            && !right.is_empty()
+            && left.len().max(right.len()) <= MAX_MIDDLE
+            && look_alike(left, right)
+    };
+    let tokens = || label.split(|octet| *octet == b'-').filter(|token| !token.is_empty());
+    let (others, words, alike) = tokens().fold((0, 0, 0), |(others, words, alike), token| {
+        if is_word(token) {
+            (others, words + 1, alike)
+        } else if is_alike(token) {
+            (others, words, alike + 1)
+        } else {
+            (others + 1, words, alike)
+        }
+    });
+    if (others, alike) == (0, 1) && words > 0 {
+        return Some((MimicKind::Combosquat, 90));
+    }
+    let is_joined = KEYWORDS.iter().any(|word| {
+        let word = word.as_bytes();
+        [label.strip_prefix(word), label.strip_suffix(word)].into_iter().flatten().any(is_alike)
+    });
+    is_joined.then_some((MimicKind::Combosquat, 86))
+}
+
 /// The protected name as labels of another domain.
 fn as_label(Pair { seen, own, protected, .. }: Pair<'_>) -> Option<Likeness> {
     if seen.above.is_empty() {
@@ -380,4 +431,56 @@ fn as_label(Pair { seen, own, protected, .. }: Pair<'_>) -> Option<Likeness> {
         _ => 87,
     };
     Some((MimicKind::Levelsquat, score))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::analyze::{MIMIC_LIMIT, MimicIndex, MimicKind};
+    use crate::name::NameBuf;
+
+    /// The likeliest imitation that is worth a look.
+    fn worth_a_look(protected: &[&str], name: &str) -> Option<(String, MimicKind)> {
+        let read = |text: &str| NameBuf::parse(text).unwrap();
+        let index = MimicIndex::new(&protected.iter().map(|text| read(text)).collect::<Vec<_>>());
+        let name = read(name);
+        let found = index.find(name.as_name());
+        let first = found.first().filter(|mimic| mimic.score >= MIMIC_LIMIT)?;
+        Some((first.target.to_owned(), first.kind))
+    }
+
+    #[test]
+    fn short_labels_are_not_imitated_by_an_edit_or_another_suffix() {
+        let protected = ["ing.com", "x.com", "ebay.com", "paypal.com"];
+        for honest in ["www.bing.com", "e13541.x.akamaiedge.net", "ebey.com", "ebay.org", "y.com"] {
+            assert_eq!(worth_a_look(&protected, honest), None, "{honest}");
+        }
+        // But by what looks the same, by words around them, and longer ones in every way.
+        let is = |name, target: &str, kind| {
+            assert_eq!(worth_a_look(&protected, name), Some((target.to_owned(), kind)), "{name}");
+        };
+        is("ebay-login.com", "ebay.com", MimicKind::Dictionary);
+        is("paypla.com", "paypal.com", MimicKind::Transposition);
+        is("paypal.top", "paypal.com", MimicKind::TldSwap);
+    }
+
+    #[test]
+    fn a_look_alike_with_words_around_it_is_found() {
+        let protected = ["paypal.com", "microsoft.com"];
+        for name in [
+            "paypa1-login.com",
+            "paypa1-secure.com",
+            "secure-login-paypa1.net",
+            "paypa1login.com",
+            "www-rnicrosoft.com",
+        ] {
+            let target = if name.contains("pay") { "paypal.com" } else { "microsoft.com" };
+            let want = Some((target.to_owned(), MimicKind::Combosquat));
+            assert_eq!(worth_a_look(&protected, name), want, "{name}");
+        }
+        for honest in
+            ["paypax-login.com", "papal-login.com", "paypa1-garden.com", "login-secure.com"]
+        {
+            assert_eq!(worth_a_look(&protected, honest), None, "{honest}");
+        }
+    }
 }

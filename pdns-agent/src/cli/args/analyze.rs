@@ -133,7 +133,7 @@ pub struct Score {
     /// With --new: full names, or registrable domains
     #[arg(long, value_enum, default_value = "names", requires = "new")]
     pub by: ByName,
-    /// With --new: the most scores
+    /// With --new: the most scores, from 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 100, requires = "new", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub limit: u32,
     /// Leave out lower scores

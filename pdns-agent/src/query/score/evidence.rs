@@ -52,8 +52,9 @@ pub(super) fn evidence(
     let Subject::Name(name) = &facts.subject else { return (out, labels) };
     let name = name.as_name();
     top(scorer, facts, &mut out);
-    out.push(dga(scorer, name));
-    out.push(squat(scorer, facts, name, is_parked));
+    let squat = squat(scorer, facts, name, is_parked);
+    out.push(dga(scorer, name, squat.x.is_some_and(|x| x > 0.0)));
+    out.push(squat);
     out.push(low_ttl(facts));
     out.push(fast_flux(facts, is_content, now));
     out.push(nx_ratio(facts));
@@ -86,16 +87,22 @@ fn top(scorer: &Scorer, facts: &Facts, out: &mut Vec<Evidence>) {
     }
 }
 
-/// Probability that the label is generated.
-fn dga(scorer: &Scorer, name: Name<'_>) -> Evidence {
+/// Probability that the label is generated. An imitation looks like an ordinary name on purpose, so that this is no
+/// evidence in its favour.
+fn dga(scorer: &Scorer, name: Name<'_>, is_squat: bool) -> Evidence {
     let kind = EvidenceKind::Dga;
     let judged = scorer.model.classify(name);
     match judged.verdict {
         Verdict::TooShort => Evidence::unknown(kind, "the label is too short"),
         Verdict::Idn => Evidence::unknown(kind, "the label is internationalised"),
         verdict => {
-            let value = format!("p {:.2} ({verdict})", judged.scores.p);
-            Evidence::new(kind, dga_strength(judged.scores.odds), value, "name")
+            let mut value = format!("p {:.2} ({verdict})", judged.scores.p);
+            let mut x = dga_strength(judged.scores.odds);
+            if is_squat && x < 0.0 {
+                x = 0.0;
+                value.push_str(", which an imitation would be, too");
+            }
+            Evidence::new(kind, x, value, "name")
         }
     }
 }
@@ -187,7 +194,8 @@ fn fast_flux(facts: &Facts, is_content: bool, now: u32) -> Evidence {
     let kind = EvidenceKind::FastFlux;
     let Some((count, nets)) = facts.flux else { return Evidence::unknown(kind, "no address") };
     let score = |systems: f64| FLUX.1.mul_add(f64::from(count), FLUX.2 * systems);
-    let value = format!("{count} addresses in {nets} /16 within a week");
+    let addresses = if count == 1 { "address" } else { "addresses" };
+    let value = format!("{count} {addresses} in {nets} /16 within a week");
     if is_content {
         return Evidence::new(kind, 0.0, value + ", of a content network", "store");
     }

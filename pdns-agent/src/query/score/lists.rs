@@ -93,7 +93,13 @@ impl TopList {
                 break;
             }
             let name = line.rsplit([',', '\t']).next().unwrap_or_default().trim();
-            let name = NameBuf::parse(name).map_err(|_| TopListError(number))?;
+            // A DNS name may have any character, a popular one has not: such a line is something else.
+            let is_host = |octet: u8| {
+                octet.is_ascii_alphanumeric() || !octet.is_ascii() || b"-_.".contains(&octet)
+            };
+            let name = Some(name).filter(|name| name.bytes().all(is_host));
+            let name =
+                name.and_then(|name| NameBuf::parse(name).ok()).ok_or(TopListError(number))?;
             let rank = u32::try_from(list.ranks.len() + 1).unwrap_or(u32::MAX);
             list.ranks.entry(name).or_insert(rank);
         }
@@ -139,5 +145,6 @@ mod tests {
             [Some(1), Some(3), None]
         );
         assert_eq!(TopList::parse("a.example\n1,a..b\n"), Err(TopListError(2)));
+        assert_eq!(TopList::parse("a.example\n!! nonsense ??\n"), Err(TopListError(2)));
     }
 }
