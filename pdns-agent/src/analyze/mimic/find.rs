@@ -372,7 +372,7 @@ fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
     Some((MimicKind::Combosquat, score))
 }
 
-/// What looks like the protected label, with nothing but common words around it.
+/// Likeness of a label that looks like the protected one, with nothing but common words around it.
 fn look_alike_with_words(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
     let label = seen.looks.text.as_slice();
     if own.len() < SHORT || label.len() <= own.len() {
