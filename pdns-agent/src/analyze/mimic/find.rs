@@ -16,7 +16,9 @@ const MAX_MIDDLE: usize = 12;
 const MAX_ANSWERS: usize = 10;
 /// Labels below this length resemble too many others for an edit, or another suffix, to be worth a look: `bing` is one
 /// letter from `ing`. Their likeness stays below [`MIMIC_LIMIT`].
-const SHORT: usize = 5;
+const SHORT: usize = 4;
+/// Labels from this length on are sought among words as what they look like, too.
+const LOOKED_FOR: usize = 5;
 
 /// A name that is compared with protected ones.
 struct Seen<'n> {
@@ -147,14 +149,15 @@ impl MimicIndex {
         }
         let looking_alike = |text: &[u8]| hash(Space::Folded, folded(text).into_iter());
         if label.contains(&b'-') {
-            let tokens = label.split(|octet| *octet == b'-').filter(|token| token.len() >= SHORT);
+            let tokens =
+                label.split(|octet| *octet == b'-').filter(|token| token.len() >= LOOKED_FOR);
             tokens.for_each(|token| self.lookup(looking_alike(token), &mut found));
         }
         for word in KEYWORDS {
             for rest in [label.strip_prefix(word.as_bytes()), label.strip_suffix(word.as_bytes())] {
                 if let Some(rest) = rest.filter(|rest| rest.len() > 1) {
                     self.lookup(text(rest), &mut found);
-                    if rest.len() >= SHORT {
+                    if rest.len() >= LOOKED_FOR {
                         self.lookup(looking_alike(rest), &mut found);
                     }
                 }
@@ -244,9 +247,9 @@ fn one_edit_apart(Pair { seen, own, same, .. }: Pair<'_>) -> Option<Likeness> {
     if let Some(kind) = edit_kind(label, left, right, own) {
         let kind = if seen.looks.is_idn { MimicKind::Homoglyph } else { kind };
         let score = match (same, own.len()) {
-            (true, ..3) => MIMIC_LIMIT - 3,
-            (true, 3) => MIMIC_LIMIT - 2,
+            (true, ..3) => MIMIC_LIMIT - 2,
             (true, ..SHORT) => MIMIC_LIMIT - 1,
+            (true, 4) => 86,
             (true, _) => 90,
             (false, ..TWO_EDITS) => 66,
             (false, _) => 72,
@@ -375,13 +378,13 @@ fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
 /// Likeness of a label that looks like the protected one, with nothing but common words around it.
 fn look_alike_with_words(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
     let label = seen.looks.text.as_slice();
-    if own.len() < SHORT || label.len() <= own.len() {
+    if own.len() < LOOKED_FOR || label.len() <= own.len() {
         return None;
     }
     let is_word = |text: &[u8]| KEYWORDS.iter().any(|word| word.as_bytes() == text);
     let is_alike = |text: &[u8]| {
         let (left, right) = middle(text, own);
-        text.len() >= SHORT
+        text.len() >= LOOKED_FOR
             && !right.is_empty()
             && left.len().max(right.len()) <= MAX_MIDDLE
             && look_alike(left, right)
@@ -451,13 +454,14 @@ mod tests {
     #[test]
     fn short_labels_are_not_imitated_by_an_edit_or_another_suffix() {
         let protected = ["ing.com", "x.com", "ebay.com", "paypal.com"];
-        for honest in ["www.bing.com", "e13541.x.akamaiedge.net", "ebey.com", "ebay.org", "y.com"] {
+        for honest in ["www.bing.com", "e13541.x.akamaiedge.net", "inge.com", "ing.org", "y.com"] {
             assert_eq!(worth_a_look(&protected, honest), None, "{honest}");
         }
         // But by what looks the same, by words around them, and longer ones in every way.
         let is = |name, target: &str, kind| {
             assert_eq!(worth_a_look(&protected, name), Some((target.to_owned(), kind)), "{name}");
         };
+        is("ebay.org", "ebay.com", MimicKind::TldSwap);
         is("ebay-login.com", "ebay.com", MimicKind::Dictionary);
         is("paypla.com", "paypal.com", MimicKind::Transposition);
         is("paypal.top", "paypal.com", MimicKind::TldSwap);
