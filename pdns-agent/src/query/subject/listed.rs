@@ -13,7 +13,7 @@ use std::net::IpAddr;
 /// be narrow enough each.
 const WIDEST_V4: u32 = 23;
 const WIDEST_V6: u32 = 104;
-/// Maximum number of prefixes that a range may be split into. A range of IPv4 addresses needs at most 62.
+/// Maximum number of prefixes that a range may be split into. A range of IPv4 addresses needs at most 44.
 const MAX_PREFIXES: usize = 64;
 
 /// The form in which the subject of an indicator is written.
@@ -145,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_range_that_needs_too_many_prefixes_is_refused() {
-        let widest = listed_subjects("0.0.0.1-255.255.255.254", None).unwrap();
-        assert_eq!(widest.subjects.len(), 62);
-        let wide = "::1-ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe";
+        let widest = listed_subjects("8.0.0.1-8.127.255.254", None).unwrap();
+        assert_eq!(widest.subjects.len(), 44);
+        let wide = "2a00::1-2a00:ff:ffff:ffff:ffff:ffff:ffff:fffe";
         assert_eq!(listed_subjects(wide, None), Err(TagSubjectError::Range));
     }
 }
