@@ -4,6 +4,10 @@
 
 use crate::cli::Site;
 use crate::run::run;
+use crate::store::options;
+use pdns_agent::indicator::ListedIndicator;
+use pdns_agent::query::tag_subject;
+use pdns_agent::store::{ImportSpec, Store};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -170,19 +174,19 @@ fn verdicts_of_the_judge_are_no_evidence() {
     let site = site(|records| records.add("plain-name.com", "A", "45.61.1.1", 100 * DAY));
     let before = one(&site, "plain-name.com");
     let list = site.home.write("judge.txt", "plain-name.com\n45.61.1.1\n45.61.1.0/24\n");
-    let import = [
-        "intel",
-        "import",
-        list.to_str().unwrap(),
-        "--source",
-        "pdns-judge",
-        "--confidence",
-        "100",
-    ];
-    run(&mut site.pdns(), &import).with(&[0]);
+    // Only the judge itself may use its name.
+    let mut store = Store::open(&options(&site.server)).unwrap();
+    let mut import = store.indicators().import(ImportSpec::new("pdns-judge", now())).unwrap();
+    for subject in ["plain-name.com", "45.61.1.1", "45.61.1.0/24"] {
+        let subject = tag_subject(subject, None).unwrap();
+        let confidence = Some(100);
+        import.add(&ListedIndicator { confidence, ..ListedIndicator::new(subject) }).unwrap();
+    }
+    import.commit(&mut |_| ()).unwrap();
     assert_eq!(one(&site, "plain-name.com")["score"], before["score"]);
     assert_eq!(one(&site, "plain-name.com")["evidence"], before["evidence"]);
-    let import = import.map(|word| if word == "pdns-judge" { "others" } else { word });
+    let import =
+        ["intel", "import", list.to_str().unwrap(), "--source", "others", "--confidence", "100"];
     run(&mut site.pdns(), &import).with(&[0]);
     assert!(one(&site, "plain-name.com")["score"].as_u64() > before["score"].as_u64());
 }

@@ -242,8 +242,8 @@ fn a_word_that_is_no_command_is_an_error() {
     let site = Site::new();
     for (line, said) in [
         (
-            "score 8.8.8.8",
-            "pdns: \"score\" is not a command (pdns --help lists them); to look it up as a name: pdns lookup score\n",
+            "resolve 8.8.8.8",
+            "pdns: \"resolve\" is not a command (pdns --help lists them); to look it up as a name: pdns lookup resolve\n",
         ),
         ("enrich paypal.com", "pdns: \"enrich\" is not a command"),
         ("stauts -v x", ""),
@@ -254,7 +254,7 @@ fn a_word_that_is_no_command_is_an_error() {
         assert!(ended.stderr.starts_with(said), "{line}: {}", ended.stderr);
     }
     for line in
-        ["lookup score www.example.com", "www.example.com score", "www.example.com --last-after 0"]
+        ["lookup score www.example.com", "www.example.com resolve", "www.example.com --last-after 0"]
     {
         let ended = run(&mut site.pdns(), &line.split(' ').collect::<Vec<_>>());
         assert_eq!(ended.code, Some(0), "{line}: {ended:?}");

@@ -113,8 +113,8 @@ def tag(visitor):
     visitor.go("/context/www.example.net")
     visitor.click(visitor.one(".clear button"))
     cleared = visitor.one(".said").text
-    visitor.one("details summary").click()
-    history = visitor.texts("details li")
+    visitor.one("details.history summary").click()
+    history = visitor.texts("details.history li")
     return {
         "before": before, "told": told, "after": after, "line": line, "bold": bold, "across": across,
         "cleared": cleared, "history": history, "left": visitor.texts(".title .badge"),
