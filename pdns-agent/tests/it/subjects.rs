@@ -253,9 +253,11 @@ fn a_word_that_is_no_command_is_an_error() {
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{line}: {ended:?}");
         assert!(ended.stderr.starts_with(said), "{line}: {}", ended.stderr);
     }
-    for line in
-        ["lookup score www.example.com", "www.example.com resolve", "www.example.com --last-after 0"]
-    {
+    for line in [
+        "lookup score www.example.com",
+        "www.example.com resolve",
+        "www.example.com --last-after 0",
+    ] {
         let ended = run(&mut site.pdns(), &line.split(' ').collect::<Vec<_>>());
         assert_eq!(ended.code, Some(0), "{line}: {ended:?}");
     }
