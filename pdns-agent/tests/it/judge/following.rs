@@ -50,9 +50,7 @@ fn after_kills_every_event_is_written_at_least_once_with_the_same_identifier() {
             let before = names_in(&file).len();
             until("it writes", || names_in(&file).len() > before);
         }
-        judge.kill9();
-        // So that the next one need not wait for the end of the lease.
-        site.server.call(&["HDEL", "pd:{tags}j", "l"]);
+        judge.kill9(&site);
     }
     once(&site, &[]).with(&[0]);
     let text = fs::read_to_string(&file).unwrap();

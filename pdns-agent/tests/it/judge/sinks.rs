@@ -84,7 +84,7 @@ fn a_dead_web_hook_gets_everything_later_in_order_and_after_a_kill() {
     judge.wait_for_lease(&site);
     feed_names(&site, "1", &["a.example", "b.example"]);
     until("the hook was tried", || !hook.requests().is_empty());
-    judge.kill9();
+    judge.kill9(&site);
     feed_names(&site, "2", &["c.example"]);
     let count = hook.requests().len();
     is_up.store(true, Ordering::Relaxed);
