@@ -35,18 +35,18 @@ mod tunnel;
 mod verdict;
 mod vocabulary;
 
-pub use assess::{AlertClass, NameEvidence, Risk, WATCH, band, hit_score, risk};
+pub use assess::{AlertClass, NameEvidence, Risk, hit_score, risk};
 pub use budget::{Budget, Decision, WINDOW};
 pub use generate::{Generated, generate};
 pub use mimic::{
-    BRANDS, KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Squat, squats,
+    KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Squat, brands, squats,
 };
 pub use model::Model;
 pub use new_sets::{DueSet, NewSets, SetKey};
 pub use parts::{MAX_MODEL, ModelError};
 pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
 pub use score::{
-    Band, Capped, EVIDENCE, Evidence, EvidenceKind, Group, Ledger, LedgerEntry, Weights,
+    Band, Capped, EVIDENCE, Evidence, EvidenceKind, Group, Ledger, LedgerEntry, WATCH, Weights,
     WeightsError, age_strength, dga_strength, feed_strength, shared_strength,
 };
 pub use subject::{SHORT, dynamic_zone, owned_domain, scored_domain};

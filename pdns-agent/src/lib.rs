@@ -35,6 +35,7 @@ pub mod agent;
 pub mod aggregate;
 pub mod analyze;
 pub(crate) mod atomic_file;
+mod bounded_file;
 pub(crate) mod causes;
 pub mod cli;
 pub mod config;

@@ -63,10 +63,11 @@ pub use profile::{
     SectionReading, Sections, TagChanges, own_subjects, own_tag_subject, profile, read_section,
     wider,
 };
+pub(crate) use score::is_host_text;
 pub use score::{
-    AddressFacts, AddressUse, AssessError, Assessment, Facts, JUDGE_SOURCE, MAX_SHARED_DOMAINS,
-    NewScores, NoScore, Reach, ScoreLists, ScoredNew, Scorer, TopList, TopListError, assess,
-    score_new, scored_subject,
+    AddressFacts, AddressUse, AssessError, Assessment, Facts, MAX_SHARED_DOMAINS, NewScores,
+    NoScore, Reach, ScoreLists, ScoredNew, Scorer, TopList, TopListError, assess, score_new,
+    scored_subject,
 };
 pub use sightings::sightings;
 pub use subject::{

@@ -138,6 +138,18 @@ impl Server {
         touched
     }
 
+    /// Imports a log with the real agent.
+    pub(crate) fn import(&self, log: &Path) {
+        let status = Command::new(env!("CARGO_BIN_EXE_pdns-agent"))
+            .args(["zeek", "--once"])
+            .arg(log)
+            .env("PDNS_REDIS", self.url())
+            .stderr(Stdio::null())
+            .status()
+            .expect("the agent runs");
+        assert!(status.success(), "the agent failed");
+    }
+
     /// HINCRBY on random keys, each per second of processor time.
     pub(crate) fn limit(&self) -> f64 {
         let before = self.spent();

@@ -1,18 +1,12 @@
 //! The risk of a registrable domain or a set, from what its names say and what is known of them.
 //!
 //! The one place where evidence becomes a risk score: `judge` asks [`risk`] and knows nothing of weights. A ledger of
-//! log-odds over a prior of 1 %; evidence that is missing adds nothing. Scores from [`WATCH`] on are kept.
+//! log-odds over a prior of 1 %; evidence that is missing adds nothing. Scores from [`super::WATCH`] on
+//! are kept.
 
-use super::logistic::sigmoid;
+use super::score::percent;
 use super::{Mimic, SetVerdict, Verdict};
 use serde::{Deserialize, Serialize};
-
-/// Lowest score of a verdict that is kept: "watch".
-pub const WATCH: u8 = 30;
-/// Lowest score of the band "suspicious".
-const SUSPICIOUS: u8 = 60;
-/// Lowest score of the band "bad".
-const BAD: u8 = 85;
 
 /// Log-odds of a domain of which nothing is known: 1 %.
 const PRIOR: f64 = -4.6;
@@ -56,17 +50,6 @@ impl AlertClass {
             Self::GeneratedSet => "generated-set",
             Self::Mimic => "mimic",
         }
-    }
-}
-
-/// The band of a score, in words.
-#[must_use]
-pub fn band(score: u8) -> &'static str {
-    match score {
-        BAD.. => "bad",
-        SUSPICIOUS.. => "suspicious",
-        WATCH.. => "watch",
-        _ => "low",
     }
 }
 
@@ -140,28 +123,19 @@ pub fn risk(evidence: &NameEvidence<'_>) -> Risk {
         odds += FEED_TRUST;
         reasons.push("a feed trusts it".to_owned());
     }
-    Risk { score: score(odds), class, reasons }
+    Risk { score: percent(odds), class, reasons }
 }
 
 /// The risk of something that analysts or feeds call a threat, with the confidence of the feed from 0 to 100.
 #[must_use]
 pub fn hit_score(feed_confidence: Option<u8>) -> u8 {
-    score(NEW + PRIOR + feed_confidence.map_or(ANALYST, |sure| FEED * f64::from(sure) / 100.0))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a probability times 100"
-)]
-fn score(odds: f64) -> u8 {
-    (sigmoid(odds) * 100.0).round() as u8
+    percent(NEW + PRIOR + feed_confidence.map_or(ANALYST, |sure| FEED * f64::from(sure) / 100.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analyze::MimicKind;
+    use crate::analyze::{Band, MimicKind};
 
     #[test]
     fn evidence_adds_up() {
@@ -193,6 +167,7 @@ mod tests {
             (92, of, 2)
         );
         assert_eq!((hit_score(None), hit_score(Some(90)), hit_score(Some(0))), (99, 72, 4));
+        let band = |score| Band::new(score).as_str();
         assert_eq!([0, 30, 60, 85].map(band), ["low", "watch", "suspicious", "bad"]);
     }
 }

@@ -5,7 +5,8 @@
 //! next. Within a day the budget is a hard limit, of which each class keeps a reserve that no other class can use: a
 //! flood of generated names cannot hide one imitation. Time is given in days since the epoch.
 
-use super::assess::{AlertClass, WATCH};
+use super::assess::AlertClass;
+use super::score::WATCH;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -12,6 +12,7 @@ mod squat;
 pub use index::{MAX_PROTECTED, MimicIndex};
 pub use squat::{Squat, squats};
 
+use crate::name::NameBuf;
 use std::fmt;
 
 /// A way in which one name imitates another.
@@ -129,8 +130,12 @@ pub struct Mimic<'i> {
     pub score: u8,
 }
 
-/// Names that are protected unless others are given: one a line, `#` begins a comment.
-pub const BRANDS: &str = include_str!("mimic/brands.txt");
+/// Names that are protected unless others are given, the most important first.
+#[must_use]
+pub fn brands() -> Vec<NameBuf> {
+    let lines = include_str!("mimic/brands.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| NameBuf::parse(line).ok()).collect()
+}
 
 /// Scores from here on are worth a look.
 pub const MIMIC_LIMIT: u8 = 80;

@@ -208,6 +208,9 @@ pub struct Capped {
     pub contribution: f64,
 }
 
+/// The lowest score of [`Band::Watch`].
+pub const WATCH: u8 = 30;
+
 /// Range of scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Band {
@@ -226,9 +229,9 @@ impl Band {
     #[must_use]
     pub fn new(score: u8) -> Self {
         match score {
-            0..=29 => Self::Low,
-            30..=59 => Self::Watch,
-            60..=84 => Self::Suspicious,
+            ..WATCH => Self::Low,
+            WATCH..60 => Self::Watch,
+            60..85 => Self::Suspicious,
             _ => Self::Bad,
         }
     }
@@ -319,7 +322,7 @@ impl Ledger {
 }
 
 /// The probability of log-odds, in per cent.
-fn percent(log_odds: f64) -> u8 {
+pub(super) fn percent(log_odds: f64) -> u8 {
     let percent = (100.0 / (1.0 + (-log_odds).exp())).round().clamp(0.0, 100.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]
     let percent = percent as u8;

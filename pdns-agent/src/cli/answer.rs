@@ -1,20 +1,22 @@
 //! Commands that print rows: look-ups, searches, rankings, new names.
 
+mod held;
+
 use super::args::RowOptions;
 use super::lists::next_text;
 use super::query_args::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::causes::with_causes;
 use crate::config::score::ScoreFiles;
-use crate::name::{Name, NameBuf, display::unicode};
+use crate::name::{NameBuf, display::unicode};
 use crate::query::{
     self, AssessError, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED,
-    MAX_SORTED, NameSum, Page, Query, Reading, Scorer, TagSet, Trail, subjects_of_row,
+    MAX_SORTED, NameSum, Page, Query, Reading, Scorer, TagSet, Trail,
 };
-use crate::record::StoredRecord;
 use crate::render::{Format, Item, Mark, NameScores, RenderOptions, Renderer, escape};
 use crate::store::{Kind, NameTotal, Options, Reader, Store, StoreError};
 use crate::tag::TagSubject;
+use held::HeldItem;
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
@@ -375,60 +377,6 @@ fn item_name<'i>(item: &Item<'i>) -> Option<&'i NameBuf> {
     match *item {
         Item::Record(row) | Item::Marked { row, .. } => Some(&row.rrname),
         _ => None,
-    }
-}
-
-/// An item that is held back.
-enum HeldItem {
-    Record(StoredRecord),
-    Marked(StoredRecord, Mark, String),
-    Sum(NameSum),
-    Group(Group, &'static str),
-    New(NameBuf, u32),
-}
-
-impl HeldItem {
-    /// Copies an item that tags are shown beside; `None` for others.
-    fn of(item: &Item<'_>) -> Option<Self> {
-        match *item {
-            Item::Record(row) => Some(Self::Record(row.clone())),
-            Item::Marked { row, name, mark } => {
-                Some(Self::Marked(row.clone(), name, mark.to_owned()))
-            }
-            Item::Sum(sum) => Some(Self::Sum(sum.clone())),
-            Item::Group { group, by } => Some(Self::Group(group.clone(), by)),
-            Item::New { rrname, time_first } => {
-                let name = Name::from_canonical(rrname).ok()?;
-                Some(Self::New(name.to_buf(), time_first))
-            }
-            _ => None,
-        }
-    }
-
-    fn item(&self) -> Item<'_> {
-        match self {
-            Self::Record(row) => Item::Record(row),
-            Self::Marked(row, name, mark) => Item::Marked { row, name: *name, mark },
-            Self::Sum(sum) => Item::Sum(sum),
-            Self::Group(group, by) => Item::Group { group, by },
-            Self::New(name, time_first) => {
-                Item::New { rrname: name.as_str(), time_first: *time_first }
-            }
-        }
-    }
-
-    /// Returns the subjects whose tags are shown beside the item.
-    fn tag_subjects(&self) -> Vec<TagSubject> {
-        match self {
-            Self::Record(row) | Self::Marked(row, ..) => subjects_of_row(row).collect(),
-            Self::Sum(sum) => vec![TagSubject::Name(sum.rrname.clone())],
-            Self::Group(group, _) => match &group.key {
-                GroupKey::Name(name) => vec![TagSubject::Name(name.clone())],
-                GroupKey::Address(address) => vec![TagSubject::address(*address)],
-                GroupKey::RrType(_) | GroupKey::Depth(_) => Vec::new(),
-            },
-            Self::New(name, _) => vec![TagSubject::Name(name.clone())],
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::args::judge::Judge;
 use super::{CliError, Found, Terminal, cannot, classify, mimics, open};
 use crate::analyze::{MimicIndex, WINDOW};
 use crate::judge::{FirstSeen, JudgeSettings, Knowledge, Mode, State, Summary, run};
-use crate::query::ScoreLists;
+use crate::query::{DAY, ScoreLists};
 use crate::render::{Format, counted, iso};
 use crate::store::Options;
 use serde_json::{Map, Value, json};
@@ -96,7 +96,7 @@ fn status(
         return Ok(Found::Nothing);
     };
     let holder = lease.filter(|(_, ends)| *ends > terminal.now).map(|(holder, _)| holder);
-    let today = state.budget.counts(terminal.now / 86_400);
+    let today = state.budget.counts(terminal.now / DAY);
     let format = terminal.format(asked.format, Format::Json);
     if format == Format::Json {
         let classes: Map<String, Value> = state

@@ -1,10 +1,8 @@
-//! Lists of subjects, names and words that commands read: standard input line by line, and whole files.
+//! Lists of subjects, names and words that commands read from standard input, line by line.
 
 use super::CliError;
 use crate::source::is_utf16;
-use std::fs::File;
 use std::io::{self, BufRead, Read as _};
-use std::path::Path;
 
 /// The longest line of standard input, in bytes: a URL may be long, a name is not.
 const MAX_LINE: u64 = 65_536;
@@ -41,15 +39,4 @@ pub(super) fn next_line(input: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> 
         input.skip_until(b'\n')?;
     }
     Ok(Some(line))
-}
-
-/// Reads a file of at most `most` MiB.
-pub(super) fn read_file(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // One octet more than a file may have, so that a larger one is noticed.
-    File::open(path)?.take((most << 20) + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most << 20 {
-        return Err(io::Error::other(format!("it is larger than {most} MiB")));
-    }
-    Ok(bytes)
 }

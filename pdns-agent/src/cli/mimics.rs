@@ -2,9 +2,10 @@
 
 use super::args::analyze::{Mimics, Squats};
 use super::classify::name;
-use super::lists::{next_text, read_file};
+use super::lists::next_text;
 use super::{CliError, Found, Terminal};
-use crate::analyze::{BRANDS, MimicIndex, MimicKind, squats};
+use crate::analyze::{MimicIndex, MimicKind, brands, squats};
+use crate::bounded_file::read_file;
 use crate::causes::with_causes;
 use crate::name::{Name, NameBuf};
 use crate::query::is_comment;
@@ -57,9 +58,7 @@ pub(super) fn protected(
 ) -> Result<Vec<NameBuf>, CliError> {
     let mut names = Vec::new();
     if files.is_empty() {
-        names.extend(
-            BRANDS.lines().filter(|line| !line.starts_with('#')).filter_map(|line| name(line).ok()),
-        );
+        names = brands();
     }
     for path in files {
         let text = read(path)?;

@@ -2,8 +2,8 @@
 
 use super::answer::Output;
 use super::args::{Parked, RowOptions};
-use super::lists::read_file;
 use super::{CliError, Found, Terminal, UsageError, cannot, open};
+use crate::bounded_file::read_file;
 use crate::query::{self, ParkedList, WHYS, Why};
 use crate::render::{Format, Item, Mark};
 use crate::store::Options;

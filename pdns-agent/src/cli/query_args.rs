@@ -170,7 +170,7 @@ pub enum UsageError {
         #[source]
         cause: GateListError,
     },
-    /// A column of a file that is no table.
+    /// A column of a file that is not a table.
     #[error("{0} has no columns: --column is for csv")]
     ColumnOfFormat(&'static str),
     /// An import without the name of its source.

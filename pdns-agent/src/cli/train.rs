@@ -1,9 +1,9 @@
 //! `pdns train`: makes a model from lists of names, and from tags of the store if asked.
 
 use super::args::analyze::Train;
-use super::lists::read_file;
 use super::{CliError, Found, Terminal, cannot, classify, open};
 use crate::analyze::{self, Labelled, TrainOptions};
+use crate::bounded_file::read_file;
 use crate::causes::with_causes;
 use crate::name::NameBuf;
 use crate::render::{self, Format};

@@ -4,17 +4,17 @@
 //! program.
 
 use crate::analyze::{ExemptError, Exempts, MimicIndex, ModelError, Weights, WeightsError};
+use crate::bounded_file::read_file;
 use crate::name::{NameBuf, NameError};
-use crate::query::{ListError, ParkedList, Scorer, TopList, TopListError};
-use std::fs::File;
-use std::io::{self, Read as _};
+use crate::query::{ListError, ParkedList, Scorer, TopList, TopListError, is_host_text};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Folder of the files of all users of the machine.
 const FOLDER: &str = "/etc/pdns";
-/// Largest file, in bytes.
-const MAX_FILE: u64 = 64 << 20;
+/// Largest file, in MiB.
+const MAX_FILE: u64 = 64;
 
 /// The files that flags name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -137,19 +137,9 @@ fn read(
         None => return Ok(()),
     };
     let fail = |cause| ScoreFileError { path: path.display().to_string(), cause };
-    let text = text(path).map_err(|cause| fail(cause.into()))?;
+    let text = read_file(path, MAX_FILE).and_then(|bytes| io::read_to_string(bytes.as_slice()));
+    let text = text.map_err(|cause| fail(cause.into()))?;
     parse(text.trim_start_matches('\u{feff}')).map_err(fail)
-}
-
-/// Reads a file of at most [`MAX_FILE`] bytes.
-fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    // One octet more than a file may have, so that a larger one is noticed.
-    File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(io::Error::other("it is larger than 64 MiB"));
-    }
-    Ok(text)
 }
 
 /// The names of a list, one a line, as far as the first tab or comma; `#` begins a comment.
@@ -157,10 +147,7 @@ fn names(text: &str) -> Result<Vec<NameBuf>, ScoreFileCause> {
     let mut names = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         let text = text.split(['#', '\t', ',']).next().unwrap_or_default().trim();
-        let is_host = |octet: u8| {
-            octet.is_ascii_alphanumeric() || !octet.is_ascii() || b"-_.".contains(&octet)
-        };
-        if !text.bytes().all(is_host) {
+        if !is_host_text(text) {
             return Err(ScoreFileCause::NotHost(line));
         }
         if !text.is_empty() {

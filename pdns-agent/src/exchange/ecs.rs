@@ -4,6 +4,7 @@
 //! wire are in presentation form, so that an event is printable ASCII whatever they hold.
 
 use super::PageUrl;
+use crate::analyze::Band;
 use crate::name::{Name, NameBuf, suffix};
 use crate::rdata::{FinalDot, Target};
 use crate::record::{FactBuf, StoredRecord};
@@ -47,7 +48,7 @@ pub struct EcsSubject<'e> {
     pub name: Name<'e>,
     /// Its records or failed queries, as far as they are known.
     pub records: &'e [StoredRecord],
-    /// Names of the store's sensors, by their bit.
+    /// Names of the store's sensors, by their number.
     pub sensors: &'e [String],
     /// Time when it was seen first, in seconds since the epoch.
     pub time: u32,
@@ -62,8 +63,6 @@ pub struct EcsVerdict<'e> {
     pub score: u8,
     /// Word for the kind of verdict.
     pub class: &'e str,
-    /// Word for the height of the score.
-    pub band: &'e str,
     /// One sentence.
     pub message: &'e str,
     /// Other names that the verdict is about.
@@ -104,7 +103,7 @@ impl EcsContext {
             "rule",
             json!({
                 "name": format!("pdns-judge {}", verdict.class),
-                "category": verdict.band,
+                "category": Band::new(verdict.score).as_str(),
                 "ruleset": "pdns-judge",
                 "version": verdict.model,
             }),

@@ -7,14 +7,14 @@ use super::related::share_infrastructure;
 use super::settings::{FirstSeen, JudgeSettings};
 use super::state::State;
 use crate::analyze::{
-    AlertClass, Decision, DueSet, NameEvidence, NewSets, Risk, SetKey, Verdict, WATCH, band,
-    hit_score, owned_domain, risk,
+    AlertClass, Decision, DueSet, NameEvidence, NewSets, Risk, SetKey, Verdict, WATCH, hit_score,
+    owned_domain, risk,
 };
 use crate::exchange::{Dataset, EcsContext, EcsSubject, EcsVerdict};
 use crate::hex;
 use crate::name::{Name, NameBuf};
 use crate::observation::Outcome;
-use crate::query::{TagSet, is_reserved};
+use crate::query::{DAY, TagSet, is_reserved, subjects_of_row};
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::{Kind, Store, StoreError};
 use crate::tag::{Tag, TagKind, TagSubject};
@@ -30,7 +30,6 @@ const MAX_YOUNG: usize = 500_000;
 const MAX_FAILED: usize = 1_000_000;
 /// Domains that are remembered as known: some 500 MB of them.
 const MAX_KNOWN: usize = 50_000_000;
-const DAY: u32 = 86_400;
 
 /// Events with their data set.
 pub(super) type Events = Vec<(Dataset, String)>;
@@ -176,14 +175,15 @@ impl<'k> Examiner<'k> {
         events: &mut Events,
     ) -> Result<(), StoreError> {
         let name = found.name.as_name();
+        let on_it = all_tags(found, tags);
         let Some(domain) = owned_domain(name) else {
-            self.first_seen(store, state, found, tags, true, now, events);
+            self.first_seen(store, state, found, &on_it, true, now, events);
             return Ok(());
         };
         let hash = store.router().hasher().name(domain);
         let is_first = !self.known.contains(&hash) && !self.young.contains_key(&hash);
-        self.first_seen(store, state, found, tags, is_first, now, events);
-        self.hits(store, state, found, tags, now, events);
+        self.first_seen(store, state, found, &on_it, is_first, now, events);
+        self.hits(store, state, found, &on_it, now, events);
         if is_first {
             if self.young.len() >= MAX_YOUNG {
                 self.young.clear();
@@ -198,15 +198,10 @@ impl<'k> Examiner<'k> {
         if is_own_trust(&on_name) {
             return Ok(());
         }
-        if let Some(mut candidate) = Candidate::of_new(self.knowledge, name) {
-            if let Some(mimic) = &candidate.mimic
-                && share_infrastructure(store, &found.name, &candidate.domain, mimic.target)?
-            {
-                candidate = candidate.without_mimic();
-            }
-            let risk = candidate.risk(has_feed_trust(&on_name));
+        if let Some(candidate) = Candidate::of_new(self.knowledge, name) {
+            let (candidate, risk) = weigh(store, candidate, &on_name)?;
             if risk.score > before {
-                self.verdict(store, state, found, &candidate, &risk, tags, now, events);
+                self.verdict(store, state, found, &candidate, &risk, &on_it, now, events);
                 self.set_young(hash, risk.score);
             }
         }
@@ -237,7 +232,7 @@ impl<'k> Examiner<'k> {
         now: u32,
         events: &mut Events,
     ) {
-        self.hits(store, state, found, tags, now, events);
+        self.hits(store, state, found, &all_tags(found, tags), now, events);
         let is_missing = |row: &StoredRecord| matches!(row.fact, FactBuf::Negative { outcome, .. } if outcome == Outcome::NXDOMAIN);
         let name = found.name.as_name();
         let Some(domain) =
@@ -271,7 +266,7 @@ impl<'k> Examiner<'k> {
         store: &Store,
         state: &mut State,
         found: &Found,
-        tags: &TagSet,
+        on_it: &[&Tag],
         is_first: bool,
         now: u32,
         events: &mut Events,
@@ -281,8 +276,7 @@ impl<'k> Examiner<'k> {
             return;
         }
         let id = event_id(store, &["first_seen", found.name.as_str()]);
-        let on_it = all_tags(found, tags);
-        let event = self.context(now).first_seen(&id, &self.subject(found, &on_it));
+        let event = self.context(now).first_seen(&id, &self.subject(found, on_it));
         events.push((Dataset::FirstSeen, event));
         state.counters.first_seen += 1;
     }
@@ -293,14 +287,10 @@ impl<'k> Examiner<'k> {
         store: &Store,
         state: &mut State,
         found: &Found,
-        tags: &TagSet,
+        on_it: &[&Tag],
         now: u32,
         events: &mut Events,
     ) {
-        if tags.is_empty() {
-            return;
-        }
-        let on_it = all_tags(found, tags);
         let surest =
             |tag: &&&Tag| tag.listing.as_ref().map_or(u16::MAX, |one| one.confidence_now.into());
         let threats = on_it.iter().filter(|tag| tag.kind == TagKind::Threat);
@@ -320,14 +310,13 @@ impl<'k> Examiner<'k> {
         let verdict = EcsVerdict {
             score,
             class: "hit",
-            band: band(score),
             message: &message,
             others: &[],
             address: None,
             model: &state.model,
             hit: Some(hit),
         };
-        let event = self.context(now).verdict(&id, &self.subject(found, &on_it), &verdict);
+        let event = self.context(now).verdict(&id, &self.subject(found, on_it), &verdict);
         events.push((Dataset::Verdict, event));
         state.counters.alerts += 1;
         state.counters.hits += 1;
@@ -342,7 +331,7 @@ impl<'k> Examiner<'k> {
         found: &Found,
         candidate: &Candidate<'_>,
         risk: &Risk,
-        tags: &TagSet,
+        on_it: &[&Tag],
         now: u32,
         events: &mut Events,
     ) {
@@ -371,15 +360,13 @@ impl<'k> Examiner<'k> {
         let verdict = EcsVerdict {
             score: risk.score,
             class: class.as_str(),
-            band: band(risk.score),
             message: &message,
             others: &[],
             address: None,
             model: &state.model,
             hit: None,
         };
-        let on_it = all_tags(found, tags);
-        let event = self.context(now).verdict(&id, &self.subject(found, &on_it), &verdict);
+        let event = self.context(now).verdict(&id, &self.subject(found, on_it), &verdict);
         events.push((Dataset::Verdict, event));
     }
 
@@ -432,7 +419,6 @@ impl<'k> Examiner<'k> {
         let verdict = EcsVerdict {
             score: risk.score,
             class: class.as_str(),
-            band: band(risk.score),
             message: &message,
             others: &due.names,
             address,
@@ -484,19 +470,15 @@ impl<'k> Examiner<'k> {
             let tags = tags_of(store, &found)?;
             let mut of: HashMap<&str, &Found> = HashMap::new();
             of.extend(found.iter().map(|found| (found.name.as_str(), found)));
-            for mut candidate in part {
+            for candidate in part {
                 let Some(found) = of.get(candidate.name.as_str()) else { continue };
                 let on_name = tags.of_name(found.name.as_name());
                 if is_own_trust(&on_name) {
                     continue;
                 }
-                if let Some(mimic) = &candidate.mimic
-                    && share_infrastructure(store, &found.name, &candidate.domain, mimic.target)?
-                {
-                    candidate = candidate.without_mimic();
-                }
-                let risk = candidate.risk(has_feed_trust(&on_name));
-                self.verdict(store, state, found, &candidate, &risk, &tags, now, &mut events);
+                let (candidate, risk) = weigh(store, candidate, &on_name)?;
+                let on_it = all_tags(found, &tags);
+                self.verdict(store, state, found, &candidate, &risk, &on_it, now, &mut events);
             }
         }
         Ok(events)
@@ -541,24 +523,27 @@ fn read(store: &mut Store, kind: Kind, names: &[NameBuf]) -> Result<Vec<Found>, 
     Ok(found)
 }
 
+/// Weighs what speaks against a domain. An imitation by the owner of the imitated name is none; tags are those in effect on
+/// the candidate's name.
+fn weigh<'k>(
+    store: &mut Store,
+    mut candidate: Candidate<'k>,
+    on_name: &[&Tag],
+) -> Result<(Candidate<'k>, Risk), StoreError> {
+    if let Some(mimic) = &candidate.mimic
+        && share_infrastructure(store, &candidate.name, &candidate.domain, mimic.target)?
+    {
+        candidate = candidate.without_mimic();
+    }
+    let risk = candidate.risk(has_feed_trust(on_name));
+    Ok((candidate, risk))
+}
+
 /// The tags on names, and on what they point at.
 fn tags_of(store: &mut Store, found: &[Found]) -> Result<TagSet, StoreError> {
-    let mut subjects = Vec::new();
-    let mut addresses = HashSet::new();
-    for found in found {
-        subjects.push(TagSubject::Name(found.name.clone()));
-        for row in &found.rows {
-            if let Some(address) = row.address() {
-                if addresses.insert(address) {
-                    subjects.push(TagSubject::address(address));
-                }
-            } else if let FactBuf::Record(rdata) = &row.fact
-                && let crate::rdata::Target::Name(target) = rdata.as_rdata().target()
-            {
-                subjects.push(TagSubject::Name(target));
-            }
-        }
-    }
+    let rows = found.iter().flat_map(|found| &found.rows);
+    let subjects: HashSet<TagSubject> = rows.flat_map(subjects_of_row).collect();
+    let subjects: Vec<TagSubject> = subjects.into_iter().collect();
     TagSet::of_subjects(&mut store.reader(), &subjects)
 }
 

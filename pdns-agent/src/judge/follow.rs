@@ -11,6 +11,7 @@ use crate::analyze::AlertClass;
 use crate::causes::with_causes;
 use crate::exchange::Dataset;
 use crate::name::NameBuf;
+use crate::query::DAY;
 use crate::store::{JudgeLease, Kind, NameEnds, Options, Retry, Store, StoreError};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
@@ -40,7 +41,6 @@ const MAX_AGAIN: usize = 2_000_000;
 const AGAIN: usize = 10_000;
 /// Longest wait for the web hook at the end.
 const DRAIN: Duration = Duration::from_secs(5);
-const DAY: u32 = 86_400;
 
 /// What a judge is to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

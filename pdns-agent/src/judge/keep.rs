@@ -7,6 +7,7 @@ use super::state::State;
 use crate::analyze::AlertClass;
 use crate::indicator::{JUDGE_SOURCE, ListedIndicator};
 use crate::name::NameBuf;
+use crate::query::DAY;
 use crate::store::{ImportSpec, Store, StoreError};
 use crate::tag::{TagKind, TagSubject};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,6 @@ use std::collections::BTreeMap;
 
 /// Verdicts that the source lists at most.
 const MAX_LISTED: u64 = 200_000;
-const DAY: u32 = 86_400;
 
 /// A verdict to keep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

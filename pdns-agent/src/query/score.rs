@@ -19,19 +19,19 @@ mod new;
 
 pub use collect::Reach;
 pub use facts::{AddressFacts, AddressUse, Facts};
+pub(crate) use lists::is_host_text;
 pub use lists::{ScoreLists, TopList, TopListError};
 pub use new::{NewScores, ScoredNew, score_new};
 
 use super::{Subject, TagSet};
-use crate::analyze::{Exempts, Ledger, MimicIndex, Model, ModelError, Weights};
+use crate::analyze::{Exempts, Ledger, MimicIndex, Model, ModelError, Weights, brands};
+use crate::indicator::JUDGE_SOURCE;
 use crate::name::{Name, NameBuf};
 use crate::store::{Reader, StoreError};
 use crate::tag::Tag;
 use std::fmt;
 use std::sync::Arc;
 
-/// Source of the indicators that the judge writes, which feed no score.
-pub const JUDGE_SOURCE: &str = "pdns-judge";
 /// Maximum number of registrable domains on an address through which evidence spreads.
 pub const MAX_SHARED_DOMAINS: usize = 200;
 
@@ -70,11 +70,9 @@ impl Scorer {
     /// # Errors
     /// [`ModelError`] if the model within the program is damaged.
     pub fn shipped() -> Result<Self, ModelError> {
-        let brands = crate::analyze::BRANDS.lines().filter(|line| !line.starts_with('#'));
-        let brands: Vec<NameBuf> = brands.filter_map(|line| NameBuf::parse(line).ok()).collect();
         Ok(Self {
             model: Arc::new(Model::embedded()?),
-            mimics: Arc::new(MimicIndex::new(&brands)),
+            mimics: Arc::new(MimicIndex::new(&brands())),
             weights: Arc::new(Weights::shipped()),
             lists: Arc::new(ScoreLists::shipped()),
             exempts: Arc::new(Exempts::shipped()),

@@ -11,6 +11,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("rdata", 0),
     ("hash", 0),
     ("atomic_file", 0),
+    ("bounded_file", 0),
     ("causes", 0),
     ("file_lock", 0),
     ("hex", 0),

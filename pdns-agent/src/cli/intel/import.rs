@@ -102,7 +102,7 @@ pub(super) fn run(
     }
     terminal.say(format_args!("{}", seen.sentence()));
     seen.show(&mut twin, args.output.output, terminal)?;
-    // What was imported stays, so this is no failure of the whole.
+    // The import itself succeeded and stays.
     let reported = report::sightings(args, &reading, &seen, sharing, terminal);
     if let Err(error) = &reported {
         terminal.say(format_args!("{}", with_causes(error)));

@@ -2,7 +2,7 @@
 //! rejected.
 
 use super::input::Digesting;
-use crate::cli::lists::read_file;
+use crate::bounded_file::read_file;
 use crate::cli::query_args::UsageError;
 use crate::cli::{CliError, Terminal, cannot};
 use crate::exchange::intel::{

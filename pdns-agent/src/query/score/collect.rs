@@ -8,7 +8,7 @@ use crate::name::{Name, NameBuf};
 use crate::observation::{Outcome, Seen};
 use crate::query::follow::alias;
 use crate::query::names::pass;
-use crate::query::{Subject, Text};
+use crate::query::{DAY, Subject, Text};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
@@ -21,7 +21,7 @@ use std::ops::ControlFlow;
 /// Maximum length of a chain of CNAMEs that is followed.
 const MAX_CHAIN: usize = 8;
 /// Days in which addresses count for fast flux, as seconds.
-const FLUX: u32 = 7 * 86_400;
+const FLUX: u32 = 7 * DAY;
 
 /// Bounds of what is read from the store for one subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,13 +153,7 @@ fn chain(
 
 /// Returns the target of an NS record.
 fn name_server(row: &StoredRecord) -> Option<NameBuf> {
-    match &row.fact {
-        FactBuf::Record(rdata) if rdata.rrtype == RrType::NS => match rdata.as_rdata().target() {
-            Target::Name(name) => Some(name),
-            _ => None,
-        },
-        _ => None,
-    }
+    row_target(row).filter(|_| row.fact.as_fact().rrtype() == RrType::NS)
 }
 
 /// Returns the time of the first record; if there is none, of the first negative answer.

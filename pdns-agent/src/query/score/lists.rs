@@ -65,6 +65,13 @@ fn names(text: &str) -> HashSet<NameBuf> {
     lines.filter_map(|line| NameBuf::parse(line.trim()).ok()).collect()
 }
 
+/// Returns true if text in a list of hosts can be one. A DNS name may have any character; a line of such a list that has
+/// others is something else.
+pub(crate) fn is_host_text(text: &str) -> bool {
+    text.bytes()
+        .all(|octet| octet.is_ascii_alphanumeric() || !octet.is_ascii() || b"-_.".contains(&octet))
+}
+
 /// Popular names with their ranks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopList {
@@ -93,11 +100,7 @@ impl TopList {
                 break;
             }
             let name = line.rsplit([',', '\t']).next().unwrap_or_default().trim();
-            // A DNS name may have any character, a popular one has not: such a line is something else.
-            let is_host = |octet: u8| {
-                octet.is_ascii_alphanumeric() || !octet.is_ascii() || b"-_.".contains(&octet)
-            };
-            let name = Some(name).filter(|name| name.bytes().all(is_host));
+            let name = Some(name).filter(|name| is_host_text(name));
             let name =
                 name.and_then(|name| NameBuf::parse(name).ok()).ok_or(TopListError(number))?;
             let rank = u32::try_from(list.ranks.len() + 1).unwrap_or(u32::MAX);

@@ -3,8 +3,9 @@
 //! Every new name is scored by its text, its tags and the lists. The store is read for those that score highest, and
 //! for domains with many new names, which may be tunnels.
 
-use super::{AssessError, Assessment, Facts, JUDGE_SOURCE, Scorer, assess};
+use super::{AssessError, Assessment, Facts, Scorer, assess};
 use crate::analyze::scored_domain;
+use crate::indicator::JUDGE_SOURCE;
 use crate::name::{Name, NameBuf};
 use crate::query::order::TopN;
 use crate::query::{By, DAY, Filter, GroupKey, GroupSort, Grouping, Subject, TagSet, groups};

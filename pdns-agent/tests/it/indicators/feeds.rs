@@ -15,14 +15,16 @@ fn refresh(site: &Site, feeds: &Path, more: &[&str], codes: &[i32]) -> String {
     intel(site, &arguments, codes).1
 }
 
+/// A list of names, one a line, by their numbers.
+fn lines(numbers: std::ops::Range<u32>) -> String {
+    numbers.map(|at| format!("evil{at}.com")).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn a_feed_is_fetched_when_due_and_shrinks_only_when_confirmed() {
     let site = site();
     let body = Arc::new(Mutex::new(String::new()));
-    let set = |numbers: std::ops::Range<u32>| {
-        let lines: Vec<String> = numbers.map(|at| format!("evil{at}.com")).collect();
-        *body.lock().unwrap() = lines.join("\n");
-    };
+    let set = |numbers| *body.lock().unwrap() = lines(numbers);
     set(0..40);
     let served = Arc::clone(&body);
     let server = WebServer::start(move |_, _, out| {
@@ -62,9 +64,6 @@ fn a_feed_is_fetched_when_due_and_shrinks_only_when_confirmed() {
 #[test]
 fn a_feed_that_lists_others_instead_has_shrunk_though_it_is_as_long() {
     let site = site();
-    let lines = |numbers: std::ops::Range<u32>| -> String {
-        numbers.map(|at| format!("evil{at}.com")).collect::<Vec<_>>().join("\n")
-    };
     let list = site.home.write("list.txt", lines(0..40));
     let feeds = settings(&site, &format!("[feed.test]\nfile = \"{}\"\n", list.display()));
     refresh(&site, &feeds, &["test"], &[0]);
@@ -80,9 +79,6 @@ fn a_feed_that_lists_others_instead_has_shrunk_though_it_is_as_long() {
 #[test]
 fn what_waits_for_a_confirmation_can_be_confirmed_though_nothing_changed_since() {
     let site = site();
-    let lines = |numbers: std::ops::Range<u32>| -> String {
-        numbers.map(|at| format!("evil{at}.com")).collect::<Vec<_>>().join("\n")
-    };
     let list = site.home.write("list.txt", lines(0..40));
     let feeds = settings(&site, &format!("[feed.test]\nfile = \"{}\"\n", list.display()));
     refresh(&site, &feeds, &["test"], &[0]);
