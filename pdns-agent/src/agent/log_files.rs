@@ -4,7 +4,6 @@
 //! remembered.
 
 use super::open_log::{IdleLog, OpenLog};
-use crate::causes::with_causes;
 use crate::source::Scan;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -145,22 +144,11 @@ impl Files {
         }
     }
 
-    /// Closes a log and remembers it; `false` if that failed and it must be read from the start.
+    /// Closes a log and remembers it; `false` if its file is not known any more.
     pub(super) fn keep_idle(&mut self, id: FileId, open: OpenLog) -> bool {
-        match (open.close(), self.by_id.get_mut(&id)) {
-            (Ok(idle), Some(file)) => {
-                file.state = FileState::Idle(Box::new(idle));
-                true
-            }
-            (Err(error), _) => {
-                tracing::debug!(
-                    error = with_causes(&error),
-                    "cannot close the log, reading it from the start"
-                );
-                false
-            }
-            (Ok(_), None) => false,
-        }
+        let Some(file) = self.by_id.get_mut(&id) else { return false };
+        file.state = FileState::Idle(Box::new(open.close()));
+        true
     }
 
     /// Schedules a retry of a file, with a longer pause each time; returns the number of failures.

@@ -115,11 +115,7 @@ impl LogReader {
     fn read(&mut self, shared: &Shared, path: &Path, log: Readable, end: FileEnd) -> Outcome {
         let open = match log {
             Readable::Unknown => return self.open(shared, path, end),
-            Readable::Open(open) => match open.log.is_as_it_was() {
-                Ok(true) => open,
-                Ok(false) => return Outcome::Rewritten,
-                Err(error) => return Outcome::failed(error),
-            },
+            Readable::Open(open) => open,
             Readable::Idle(idle) => match idle.reopen(path) {
                 Ok(open) => Box::new(open),
                 Err(error) => return Outcome::failed(error),
@@ -421,9 +417,7 @@ impl LogReader {
                 "the last line has no newline and may be incomplete, left for the next run"
             );
         }
-        if let Err(error) = open.log.rest_here() {
-            return Outcome::failed(error);
-        }
+        open.log.rest_here();
         if is_last || end == FileEnd::LastLook { Outcome::Ended(open) } else { Outcome::Open(open) }
     }
 

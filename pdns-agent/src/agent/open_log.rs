@@ -114,9 +114,9 @@ impl OpenLog {
     }
 
     /// Closes the file. Reading continues after reopening it.
-    pub(crate) fn close(self) -> Result<IdleLog, SourceError> {
+    pub(crate) fn close(self) -> IdleLog {
         let Self { log, decoder, progress } = self;
-        Ok(IdleLog { log: log.close()?, decoder, progress })
+        IdleLog { log: log.close(), decoder, progress }
     }
 }
 

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Maximum number of remembered bytes. Enough for a gzip whose first 64 KiB do not compress.
 const PREFIX_MAX: usize = 128 * 1024;
+/// Number of bytes before the position that are remembered and compared.
+const TAIL_MAX: usize = 1024;
 /// Uncompressed bytes requested at a time. Everything a corrupt stream yielded since the last call is lost
 /// with the error, so this bounds the loss before the corruption.
 const UNPACKED_CHUNK: usize = 16 * 1024;
@@ -22,12 +24,40 @@ struct Disk {
     reading: Arc<Mutex<DiskReader>>,
 }
 
+/// The last bytes that were read before a position, as they were when they were read: at most [`TAIL_MAX`].
+#[derive(Clone, Default)]
+pub(super) struct Tail {
+    end: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    /// Adds bytes that follow.
+    fn extend(&mut self, read: &[u8]) {
+        self.end += read.len() as u64;
+        let last = read.get(read.len().saturating_sub(TAIL_MAX)..).unwrap_or_default();
+        let most = self.bytes.len().min(TAIL_MAX - last.len());
+        self.bytes.drain(..self.bytes.len() - most);
+        self.bytes.extend_from_slice(last);
+    }
+
+    fn go_back(&mut self, bytes: u64) {
+        self.end = self.end.saturating_sub(bytes);
+        let left = (self.bytes.len() as u64).saturating_sub(bytes);
+        self.bytes.truncate(usize::try_from(left).unwrap_or(0));
+    }
+}
+
 /// State of reading a file on disk.
 #[derive(Default)]
 struct DiskReader {
     at: u64,
     /// The first bytes as read; grows while `is_learning`.
     prefix: Vec<u8>,
+    /// The last bytes as read, up to `at`.
+    tail: Tail,
+    /// The tail at the time of the last check.
+    checked: Tail,
     is_learning: bool,
     /// True once a read went past the end of the file.
     is_at_end: bool,
@@ -37,7 +67,10 @@ struct DiskReader {
 
 impl Disk {
     fn new(file: Arc<File>, at: u64, prefix: Vec<u8>, is_learning: bool) -> Self {
-        let reading = DiskReader { at, prefix, is_learning, ..DiskReader::default() };
+        let tail = Tail { end: at, bytes: Vec::new() };
+        let checked = tail.clone();
+        let reading =
+            DiskReader { at, prefix, tail, checked, is_learning, ..DiskReader::default() };
         Self { file, reading: Arc::new(Mutex::new(reading)) }
     }
 
@@ -55,6 +88,7 @@ impl Read for Disk {
             }
         })?;
         reading.at += got as u64;
+        reading.tail.extend(out.get(..got).unwrap_or_default());
         reading.is_at_end |= got == 0 && !out.is_empty();
         if reading.is_learning {
             let room = PREFIX_MAX.saturating_sub(reading.prefix.len());
@@ -91,9 +125,12 @@ impl Content {
         Ok(Self::on(Disk::new(file, 0, Vec::new(), true), packing))
     }
 
-    /// Continues reading plain text at `at`; `prefix` is the expected beginning of the file.
-    pub(super) fn at(file: Arc<File>, at: u64, prefix: Vec<u8>) -> Self {
-        Self::on(Disk::new(file, at, prefix, false), None)
+    /// Continues reading plain text at `at`; `prefix` is the expected beginning of the file, and `checked` what was read
+    /// of it.
+    pub(super) fn at(file: Arc<File>, at: u64, prefix: Vec<u8>, checked: Tail) -> Self {
+        let disk = Disk::new(file, at, prefix, false);
+        disk.reading().checked = checked;
+        Self::on(disk, None)
     }
 
     fn on(disk: Disk, packing: Option<Packing>) -> Self {
@@ -120,6 +157,13 @@ impl Content {
         debug_assert!(!self.is_packed());
         let mut reading = self.disk.reading();
         reading.at = reading.at.saturating_sub(bytes);
+        reading.tail.go_back(bytes);
+        reading.checked = reading.tail.clone();
+    }
+
+    /// The last bytes that were read and checked.
+    pub(super) fn checked(&self) -> Tail {
+        self.disk.reading().checked.clone()
     }
 
     /// First bytes of the file, as far as they are remembered.
@@ -142,21 +186,24 @@ impl Content {
         }
     }
 
-    /// Returns true if a file that is now `size` bytes long still contains what was read: it is long enough
-    /// and begins with the same bytes.
+    /// Returns true if a file that is now `size` bytes long still contains what was read: it is long enough,
+    /// begins with the same bytes, and has the same bytes before the position of the last check.
     ///
     /// If called after bytes were read and before they are delivered, this detects even a file that is
-    /// truncated and grows again between two checks. The prefix is compared each time, not only if the
-    /// modification time changed, because that clock ticks in milliseconds and the comparison takes less than
-    /// one.
+    /// truncated, or written over, and grows again between two checks. The bytes are compared each time, not only
+    /// if the modification time changed, because that clock ticks in milliseconds and the comparison takes less
+    /// than one.
     pub(super) fn is_intact(&mut self, size: u64) -> io::Result<bool> {
-        let reading = self.disk.reading();
-        self.again.resize(reading.prefix.len(), 0);
-        match self.disk.file.read_exact_at(&mut self.again, 0) {
-            Ok(()) => Ok(size >= reading.at && self.again == reading.prefix),
-            Err(short) if short.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error),
+        let mut reading = self.disk.reading();
+        let DiskReader { at, prefix, tail, checked, .. } = &mut *reading;
+        let begin = checked.end.saturating_sub(checked.bytes.len() as u64);
+        let is_same = size >= *at
+            && is_at(&self.disk.file, 0, prefix, &mut self.again)?
+            && is_at(&self.disk.file, begin, &checked.bytes, &mut self.again)?;
+        if is_same {
+            checked.clone_from(tail);
         }
+        Ok(is_same)
     }
 
     /// Fills `out` from a compressed stream; an error is deferred until the bytes before it are delivered.
@@ -183,6 +230,16 @@ impl Content {
             }
         }
         Ok(filled)
+    }
+}
+
+/// Returns true if a file has `expected` at a position; `buffer` is used to read it.
+fn is_at(file: &File, at: u64, expected: &[u8], buffer: &mut Vec<u8>) -> io::Result<bool> {
+    buffer.resize(expected.len(), 0);
+    match file.read_exact_at(buffer, at) {
+        Ok(()) => Ok(buffer == expected),
+        Err(short) if short.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -65,8 +65,6 @@ pub struct Log {
     damage: Damage,
     /// The first bytes of the content.
     first: Vec<u8>,
-    /// The last bytes before the position, while the log is not being read.
-    tail: Vec<u8>,
 }
 
 /// Result of reading the next chunk.
@@ -117,7 +115,6 @@ impl Log {
             spent: Spent::No,
             damage: Damage::default(),
             first: Vec::new(),
-            tail: Vec::new(),
         };
         loop {
             if let Some(head) = first_record(log.lines.pending()) {
@@ -195,33 +192,12 @@ impl Log {
         path.clone_into(&mut self.path);
     }
 
-    /// Ends a reading of a plain log: gives memory back that only reading needs, and remembers the last bytes. A long
-    /// unfinished line is forgotten, and read again from its beginning when its end arrives.
-    ///
-    /// # Errors
-    /// [`SourceError::Read`] if these cannot be read.
-    pub fn rest_here(&mut self) -> Result<(), SourceError> {
+    /// Ends a reading of a plain log: gives memory back that only reading needs. A long unfinished line is forgotten, and
+    /// read again from its beginning when its end arrives.
+    pub fn rest_here(&mut self) {
         self.content.release();
         // What is unpacked cannot be read again.
         self.lines.release(!self.is_packed());
-        if !self.is_packed() {
-            self.tail = closed::tail(self.content.file(), self.lines.reached())
-                .map_err(|cause| self.failed(cause))?;
-        }
-        Ok(())
-    }
-
-    /// Returns true if a plain log still has the same bytes before the end of what was read as at [`Log::rest_here`].
-    /// They differ in a log that was truncated and has grown again, or was overwritten.
-    ///
-    /// # Errors
-    /// [`SourceError::Read`] if they cannot be read.
-    pub fn is_as_it_was(&self) -> Result<bool, SourceError> {
-        if self.is_packed() {
-            return Ok(true);
-        }
-        let tail = closed::tail(self.content.file(), self.lines.reached());
-        Ok(tail.map_err(|cause| self.failed(cause))? == self.tail)
     }
 
     /// Returns true if the file is compressed.

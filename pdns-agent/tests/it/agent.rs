@@ -146,7 +146,13 @@ impl Drop for Agent {
 
 /// One question to a page on a Unix socket: the whole reply.
 pub(crate) fn ask(socket: &Path, path: &str) -> String {
-    let mut stream = UnixStream::connect(socket).expect("somebody listens");
+    // A socket has its path a moment before it is listened on.
+    let mut connected = None;
+    until("somebody listens", || {
+        connected = UnixStream::connect(socket).ok();
+        connected.is_some()
+    });
+    let mut stream = connected.expect("it is connected");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .expect("it reads");
     let mut text = String::new();

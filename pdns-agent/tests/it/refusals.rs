@@ -375,7 +375,6 @@ fn a_full_store_is_told_and_waited_out() {
     let mut serve = site.home.pdns();
     serve.args(["serve", "--redis", &url, "--listen", &format!("unix:{}", listen.display())]);
     let server = Agent::start(&mut serve);
-    until("the server listens", || listen.exists());
     until("the start page says it", || {
         ask(&listen, "/").contains("the store is full, nothing is being written")
     });
@@ -650,7 +649,6 @@ fn eviction_is_named_where_a_key_of_an_open_store_is_gone_and_stops_a_repair() {
     let mut serve = site.home.pdns();
     serve.args(["serve", "--redis", &url, "--listen", &format!("unix:{}", listen.display())]);
     let mut server = Agent::start(&mut serve);
-    until("the server listens", || listen.exists());
     assert!(ask(&listen, "/").contains(" 200 "));
     // One key that expires is evicted, and no other one.
     site.server.call(&["SET", "x", "y", "EX", "1000"]);

@@ -2,19 +2,13 @@
 //!
 //! Under `log`: allows following more logs than a process may have files open.
 
-use super::super::content::Content;
+use super::super::content::{Content, Tail};
 use super::super::lines::{Damage, Lines, Unfinished};
 use super::super::{LogId, SourceError, Stat};
 use super::{Log, Spent, open_file};
 use crate::hash::Hasher;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Number of bytes before the position that are compared when the log is reopened.
-const TAIL: u64 = 1024;
 
 /// State needed to continue reading a plain log, without its descriptor and buffers.
 pub struct ClosedLog {
@@ -25,7 +19,7 @@ pub struct ClosedLog {
     /// The first bytes of the file.
     prefix: Vec<u8>,
     /// The last bytes that were read.
-    tail: Vec<u8>,
+    tail: Tail,
     /// Position within the unfinished line.
     line: Unfinished,
     damage: Damage,
@@ -35,23 +29,19 @@ pub struct ClosedLog {
 
 impl Log {
     /// Closes a plain log after reading. The bytes of an unfinished line are read again when its end arrives.
-    ///
-    /// # Errors
-    /// [`SourceError::Read`] if the bytes before the position cannot be read.
-    pub fn close(self) -> Result<ClosedLog, SourceError> {
-        let line = self.lines.unfinished();
-        let tail = tail(self.content.file(), line.reached()).map_err(|cause| self.failed(cause))?;
-        Ok(ClosedLog {
+    #[must_use]
+    pub fn close(self) -> ClosedLog {
+        ClosedLog {
             id: self.id,
             stat: self.stat,
             head: self.head,
             prefix: self.content.prefix(),
-            tail,
-            line,
+            tail: self.content.checked(),
+            line: self.lines.unfinished(),
             damage: self.damage,
             first: self.first,
             hasher: self.hasher,
-        })
+        }
     }
 }
 
@@ -70,10 +60,7 @@ impl ClosedLog {
         }
         let file = Arc::new(file);
         let read = |cause| SourceError::Read { path: path.to_owned(), offset, cause };
-        if tail(&file, offset).map_err(read)? != self.tail {
-            return Err(rewritten());
-        }
-        let mut content = Content::at(file, offset, self.prefix);
+        let mut content = Content::at(file, offset, self.prefix, self.tail);
         if !content.is_intact(stat.size).map_err(read)? {
             return Err(rewritten());
         }
@@ -89,19 +76,6 @@ impl ClosedLog {
             damage: self.damage,
             first: self.first,
             hasher: self.hasher,
-            tail: self.tail,
         })
-    }
-}
-
-/// The last bytes of a file before `offset`.
-pub(super) fn tail(file: &File, offset: u64) -> io::Result<Vec<u8>> {
-    let length = offset.min(TAIL);
-    let mut tail = vec![0; usize::try_from(length).unwrap_or(0)];
-    match file.read_exact_at(&mut tail, offset - length) {
-        Ok(()) => Ok(tail),
-        // The file is shorter than before, so it cannot equal what was read.
-        Err(short) if short.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
-        Err(error) => Err(error),
     }
 }

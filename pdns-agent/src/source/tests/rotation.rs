@@ -181,7 +181,7 @@ impl Reader {
                 continue;
             }
             let path = log.path().to_owned();
-            match log.close().unwrap().reopen(&path) {
+            match log.close().reopen(&path) {
                 Ok(log) => self.logs.push(log),
                 // It was truncated and has grown since.
                 Err(SourceError::Rewritten { .. }) => self.scan.forget(),

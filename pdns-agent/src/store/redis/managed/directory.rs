@@ -139,7 +139,8 @@ impl Directory {
                 &format!("it belongs to another user (uid {})", place.uid()),
             ));
         }
-        if !(is_marked(&path) || is_from_before_the_marker(&path) || is_empty(&path)?) {
+        // In this order: another program that starts the server on an empty directory leaves the marker before any file.
+        if !(is_empty(&path)? || is_marked(&path) || is_from_before_the_marker(&path)) {
             return Err(refused(&path, "it holds files that `managed:` did not make"));
         }
         if place.mode() & 0o777 != 0o700 {
