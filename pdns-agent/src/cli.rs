@@ -21,6 +21,7 @@ mod query_args;
 mod score;
 mod serve;
 mod show;
+mod squats;
 mod suggest;
 mod tag;
 #[cfg(test)]
@@ -185,6 +186,9 @@ pub enum CliError {
         #[source]
         cause: ModelError,
     },
+    /// A name without a registrable domain, which nothing can imitate.
+    #[error("{0} is not a domain that can be imitated: give one like example.com")]
+    NoDomain(crate::name::NameBuf),
     /// A file that scores rest on is invalid.
     #[error(transparent)]
     ScoreFile(#[from] ScoreFileError),
@@ -275,9 +279,8 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     let (options, sharing, judging) = match &args.command {
         // It has a settings file of its own.
         // And these judge text alone.
-        Some(
-            Command::Serve(_) | Command::Classify(_) | Command::Mimics(_) | Command::Squats(_),
-        ) => Default::default(),
+        Some(Command::Serve(_) | Command::Classify(_) | Command::Mimics(_)) => Default::default(),
+        Some(Command::Squats(asked)) if asked.possible => Default::default(),
         Some(Command::Train(asked)) if !asked.from_tags => Default::default(),
         Some(Command::Admin(admin)) if !admin.needs_store() => Default::default(),
         _ => {
@@ -394,7 +397,8 @@ fn command(
         Some(Command::Classify(asked)) => classify::classify(asked, terminal),
         Some(Command::Mimics(asked)) => mimics::mimics(asked, terminal),
         Some(Command::Score(asked)) => score::score(asked, options, terminal),
-        Some(Command::Squats(asked)) => mimics::list_squats(asked, terminal),
+        Some(Command::Squats(asked)) if asked.possible => squats::possible(asked, terminal),
+        Some(Command::Squats(asked)) => squats::seen(asked, options, terminal),
         Some(Command::Train(asked)) => train::train(asked, options, terminal),
         // It has settings of its own, see `run`.
         Some(Command::Judge(_)) => Ok(Found::Nothing),

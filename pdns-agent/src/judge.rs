@@ -13,7 +13,6 @@ mod examine;
 mod existing;
 mod follow;
 mod keep;
-mod related;
 mod settings;
 mod sinks;
 mod state;

@@ -20,6 +20,7 @@ mod ip_labels;
 mod names;
 mod near;
 mod order;
+mod owner;
 mod page;
 mod parked;
 mod pattern;
@@ -27,7 +28,9 @@ mod profile;
 #[cfg(test)]
 pub(crate) mod rows;
 mod score;
+mod score_lists;
 mod sightings;
+mod squats;
 mod stats;
 mod subject;
 mod tag_export;
@@ -39,7 +42,7 @@ mod walk;
 mod watch;
 mod word;
 
-pub use addresses::on_addresses;
+pub use addresses::{MAX_SHARED_DOMAINS, on_addresses};
 pub use contrast::{
     Contrast, ContrastQuery, Limits, MAX_SHARED, Neighbour, Relation, RelationKind,
     UnknownRelation, contrast,
@@ -54,6 +57,7 @@ pub use groups::{
 pub use ip_labels::{Described, MAX_DESCRIBED, described};
 pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
+pub use owner::is_of_owner;
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub(crate) use parked::is_reserved;
 pub use parked::{ListError, ParkedList, WHYS, Why, parked};
@@ -63,13 +67,14 @@ pub use profile::{
     SectionReading, Sections, TagChanges, own_subjects, own_tag_subject, profile, read_section,
     wider,
 };
-pub(crate) use score::is_host_text;
 pub use score::{
-    AddressFacts, AddressUse, AssessError, Assessment, Facts, MAX_SHARED_DOMAINS, NewScores,
-    NoScore, Reach, ScoreLists, ScoredNew, Scorer, TopList, TopListError, assess, score_new,
-    scored_subject,
+    AddressFacts, AddressUse, AssessError, Assessment, Facts, NewScores, NoScore, Reach, ScoredNew,
+    Scorer, assess, score_new, scored_subject,
 };
+pub(crate) use score_lists::is_host_text;
+pub use score_lists::{ScoreLists, TopList, TopListError};
 pub use sightings::sightings;
+pub use squats::{SeenSquat, SeenSquats, SquatQuery, seen_squats};
 pub use subject::{
     Certainty, ListedSubjects, MAX_LISTED, Purpose, Reading, Readings, Scope, Subject,
     SubjectError, TagSubjectError, TaggedParts, WrittenAs, is_comment, listed_subjects, parts,

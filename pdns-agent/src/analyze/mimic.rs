@@ -1,5 +1,5 @@
-//! Names that imitate protected names: which one a name imitates ([`MimicIndex`]), and which names would imitate one
-//! ([`squats`]).
+//! Names that imitate protected names: which one a name imitates ([`MimicIndex`]), which lines of a long list may imitate
+//! one ([`Screen`]), and which names would imitate one ([`squats`]).
 //!
 //! The kinds are those of dnstwist, and four that it has not: several words around a name, a name as a label of another
 //! domain, homophones, and Unicode letters that look like ASCII ones.
@@ -7,9 +7,11 @@
 mod find;
 mod glyph;
 mod index;
+mod screen;
 mod squat;
 
 pub use index::{MAX_PROTECTED, MimicIndex};
+pub use screen::Screen;
 pub use squat::{Squat, squats};
 
 use crate::name::NameBuf;

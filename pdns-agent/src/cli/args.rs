@@ -166,7 +166,7 @@ pub enum Command {
     /// Protected names that a name imitates, by its text alone
     #[command(after_long_help = analyze::MIMICS)]
     Mimics(Box<analyze::Mimics>),
-    /// Names that would imitate a domain
+    /// Names seen here that imitate a domain
     #[command(after_long_help = analyze::SQUATS)]
     Squats(Box<analyze::Squats>),
     /// Train a model for classify from lists of good and bad names

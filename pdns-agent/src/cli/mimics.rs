@@ -1,10 +1,10 @@
-//! `pdns mimics` and `pdns squats`: names that imitate protected ones, by their text; the store is not read.
+//! `pdns mimics`: names that imitate protected ones, by their text; the store is not read.
 
-use super::args::analyze::{Mimics, Squats};
+use super::args::analyze::Mimics;
 use super::classify::name;
 use super::lists::next_text;
 use super::{CliError, Found, Terminal};
-use crate::analyze::{MimicIndex, MimicKind, brands, squats};
+use crate::analyze::{MimicIndex, brands};
 use crate::bounded_file::read_file;
 use crate::causes::with_causes;
 use crate::name::{Name, NameBuf};
@@ -83,19 +83,4 @@ fn read(path: &Path) -> Result<String, CliError> {
     let cannot = |cause| CliError::File { path: path.display().to_string(), cause };
     let bytes = read_file(path, MAX_LIST).map_err(cannot)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Prints the names that would imitate one.
-pub(super) fn list_squats(asked: &Squats, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
-    let domain = name(&asked.domain)?;
-    let format = terminal.format(asked.format, Format::Json);
-    let mut answer = Judgements::new(format, terminal.look(Vec::new()));
-    let is_asked = |kind: MimicKind| asked.kind.is_empty() || asked.kind.contains(&kind);
-    let mut found = Found::Nothing;
-    for squat in squats(domain.as_name()).iter().filter(|squat| is_asked(squat.kind)) {
-        found = Found::Something;
-        answer.squat(squat, terminal.out).map_err(CliError::Output)?;
-    }
-    answer.end(terminal.out).map_err(CliError::Output)?;
-    Ok(found)
 }

@@ -3,7 +3,6 @@
 use super::Knowledge;
 use super::candidate::Candidate;
 use super::keep::Kept;
-use super::related::share_infrastructure;
 use super::settings::{FirstSeen, JudgeSettings};
 use super::state::State;
 use crate::analyze::{
@@ -14,7 +13,7 @@ use crate::exchange::{Dataset, EcsContext, EcsSubject, EcsVerdict};
 use crate::hex;
 use crate::name::{Name, NameBuf};
 use crate::observation::Outcome;
-use crate::query::{DAY, TagSet, is_reserved, subjects_of_row};
+use crate::query::{DAY, ScoreLists, TagSet, is_of_owner, is_reserved, subjects_of_row};
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::{Kind, Store, StoreError};
 use crate::tag::{Tag, TagKind, TagSubject};
@@ -199,7 +198,7 @@ impl<'k> Examiner<'k> {
             return Ok(());
         }
         if let Some(candidate) = Candidate::of_new(self.knowledge, name) {
-            let (candidate, risk) = weigh(store, candidate, &on_name)?;
+            let (candidate, risk) = weigh(store, &self.knowledge.lists, candidate, &on_name)?;
             if risk.score > before {
                 self.verdict(store, state, found, &candidate, &risk, &on_it, now, events);
                 self.set_young(hash, risk.score);
@@ -476,7 +475,7 @@ impl<'k> Examiner<'k> {
                 if is_own_trust(&on_name) {
                     continue;
                 }
-                let (candidate, risk) = weigh(store, candidate, &on_name)?;
+                let (candidate, risk) = weigh(store, &self.knowledge.lists, candidate, &on_name)?;
                 let on_it = all_tags(found, &tags);
                 self.verdict(store, state, found, &candidate, &risk, &on_it, now, &mut events);
             }
@@ -527,13 +526,17 @@ fn read(store: &mut Store, kind: Kind, names: &[NameBuf]) -> Result<Vec<Found>, 
 /// the candidate's name.
 fn weigh<'k>(
     store: &mut Store,
+    lists: &ScoreLists,
     mut candidate: Candidate<'k>,
     on_name: &[&Tag],
 ) -> Result<(Candidate<'k>, Risk), StoreError> {
-    if let Some(mimic) = &candidate.mimic
-        && share_infrastructure(store, &candidate.name, &candidate.domain, mimic.target)?
+    if let Some(target) =
+        candidate.mimic.as_ref().and_then(|mimic| NameBuf::parse(mimic.target).ok())
     {
-        candidate = candidate.without_mimic();
+        let pair = (candidate.name.as_name(), candidate.domain.as_name());
+        if is_of_owner(&mut store.reader(), lists, pair, target.as_name())? {
+            candidate = candidate.without_mimic();
+        }
     }
     let risk = candidate.risk(has_feed_trust(on_name));
     Ok((candidate, risk))

@@ -9,6 +9,9 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
+/// Maximum number of registrable domains that share something from which evidence spreads from one to the others.
+pub const MAX_SHARED_DOMAINS: usize = 200;
+
 /// Passes the records with an address from `from` to `to` to `each`, until it breaks. `most` estimates how many
 /// it will take.
 ///

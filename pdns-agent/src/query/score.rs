@@ -6,7 +6,7 @@
 //! that stand out.
 //!
 //! Evidence spreads by one hop, from an address to the names on it, and never through addresses that many names share:
-//! parking, sinkholes, content networks, and addresses with names of more than [`MAX_SHARED_DOMAINS`] domains.
+//! parking, sinkholes, content networks, and addresses with names of more than [`MAX_SHARED_DOMAINS`](super::MAX_SHARED_DOMAINS) domains.
 //! Verdicts of the judge ([`JUDGE_SOURCE`]) are no evidence: it would confirm itself.
 
 mod addresses;
@@ -14,16 +14,13 @@ mod collect;
 mod evidence;
 mod facts;
 mod from_tags;
-mod lists;
 mod new;
 
 pub use collect::Reach;
 pub use facts::{AddressFacts, AddressUse, Facts};
-pub(crate) use lists::is_host_text;
-pub use lists::{ScoreLists, TopList, TopListError};
 pub use new::{NewScores, ScoredNew, score_new};
 
-use super::{Subject, TagSet};
+use super::{ScoreLists, Subject, TagSet, TopList};
 use crate::analyze::{Exempts, Ledger, MimicIndex, Model, ModelError, Weights, brands};
 use crate::indicator::JUDGE_SOURCE;
 use crate::name::{Name, NameBuf};
@@ -31,9 +28,6 @@ use crate::store::{Reader, StoreError};
 use crate::tag::Tag;
 use std::fmt;
 use std::sync::Arc;
-
-/// Maximum number of registrable domains on an address through which evidence spreads.
-pub const MAX_SHARED_DOMAINS: usize = 200;
 
 /// Everything that scoring needs besides the store: models, lists and weights. Made once, used for many subjects; a
 /// clone shares them.

@@ -1,9 +1,11 @@
 //! Verdicts on names, and the report of a training, as tables and as JSON.
 
+use super::json::iso;
 use super::table::{self, Kind};
-use super::{Format, RenderOptions};
+use super::{Format, RenderOptions, utc};
 use crate::analyze::{Classified, MIMIC_LIMIT, Mimic, Reason, Report, SetVerdict, Squat};
 use crate::name::Name;
+use crate::query::SeenSquat;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -26,6 +28,13 @@ const MIMICS: &[(&str, Kind)] = &[
     ("ALSO", Kind::Text),
 ];
 const SQUATS: &[(&str, Kind)] = &[("NAME", Kind::Text), ("KIND", Kind::Fixed)];
+const SEEN_SQUATS: &[(&str, Kind)] = &[
+    ("NAME", Kind::Text),
+    ("KIND", Kind::Fixed),
+    ("COUNT", Kind::Number),
+    ("FIRST (UTC)", Kind::Time),
+    ("LAST (UTC)", Kind::Time),
+];
 /// Number of further protected names in a table.
 const ALSO: usize = 2;
 const SETS: &[(&str, Kind)] = &[
@@ -113,6 +122,22 @@ struct JsonTarget<'r> {
 struct JsonSquat<'r> {
     name: &'r str,
     kind: &'static str,
+}
+
+#[derive(Serialize)]
+struct JsonSeenSquat<'r> {
+    name: &'r str,
+    target: &'r str,
+    kind: &'static str,
+    score: u8,
+    names: u64,
+    count: u64,
+    time_first: u32,
+    time_first_iso: String,
+    time_last: u32,
+    time_last_iso: String,
+    resolves: bool,
+    same_owner: bool,
 }
 
 fn reasons(reasons: &[Reason]) -> String {
@@ -240,6 +265,44 @@ impl Judgements {
             return json(&JsonSquat { name: squat.name.as_str(), kind }, out);
         }
         self.row(SQUATS, vec![squat.name.to_string(), kind.to_owned()], out)
+    }
+
+    /// Adds a name in the store that imitates a domain.
+    ///
+    /// # Errors
+    /// Errors of the writer.
+    pub fn seen_squat(
+        &mut self,
+        squat: &SeenSquat,
+        target: Name<'_>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let &SeenSquat { kind, score, names, count, time_first, time_last, resolves, .. } = squat;
+        if self.format != Format::Table {
+            let line = JsonSeenSquat {
+                name: squat.name.as_str(),
+                target: target.as_str(),
+                kind: kind.as_str(),
+                score,
+                names,
+                count,
+                time_first,
+                time_first_iso: iso(time_first),
+                time_last,
+                time_last_iso: iso(time_last),
+                resolves,
+                same_owner: squat.is_own,
+            };
+            return json(&line, out);
+        }
+        let cells = vec![
+            squat.name.to_string(),
+            kind.to_string(),
+            if resolves { count.to_string() } else { format!("{count} failed") },
+            utc(time_first),
+            utc(time_last),
+        ];
+        self.row(SEEN_SQUATS, cells, out)
     }
 
     fn row(

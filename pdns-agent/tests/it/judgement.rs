@@ -301,14 +301,24 @@ fn imitations_of_protected_names_are_found() {
 }
 
 #[test]
-fn squats_of_a_domain_are_listed() {
+fn squats_that_are_possible_are_listed() {
     let home = Home::new();
-    let ended = run(&mut home.pdns(), &["squats", "paypal.com", "--kind", "vowel-swap,tld-swap"]);
+    let possible = |words: &[&str]| run(home.pdns().args(["squats", "--possible"]), words);
+    let ended = possible(&["paypal.com", "--kind", "vowel-swap,tld-swap"]);
     assert_eq!(ended.code, Some(0));
     let said = objects(&ended.stdout);
     assert!(said.iter().any(|one| one["name"] == "peypal.com" && one["kind"] == "vowel-swap"));
     assert!(
         said.iter().all(|one| ["vowel-swap", "tld-swap"].contains(&one["kind"].as_str().unwrap()))
     );
-    assert_eq!(run(&mut home.pdns(), &["squats", "com"]).code, Some(1));
+    let ended = possible(&["www.paypal.com", "--limit", "3"]);
+    assert_eq!((ended.code, objects(&ended.stdout).len()), (Some(0), 3));
+    assert_eq!(
+        ended.stderr,
+        "pdns: names that imitate paypal.com, the domain of www.paypal.com\n\
+         pdns: cut off after 3 names, there are more; --limit N or --limit 0 shows them\n"
+    );
+    let ended = possible(&["com"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("com is not a domain that can be imitated"), "{}", ended.stderr);
 }

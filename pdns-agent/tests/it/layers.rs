@@ -71,9 +71,9 @@ const SECOND: &[(&str, &[&[&str]])] = &[
         &[
             &["extent", "order", "rows", "subject", "tags", "time_spec", "word"],
             &["addresses", "filter", "gate", "page", "parked", "pattern", "stats"],
-            &["follow", "near", "text", "top"],
-            &["contrast", "groups", "names", "sightings", "tag_export", "watch"],
-            &["ip_labels", "profile", "score", "walk"],
+            &["follow", "near", "score_lists", "text", "top"],
+            &["contrast", "groups", "names", "owner", "sightings", "tag_export", "watch"],
+            &["ip_labels", "profile", "score", "squats", "walk"],
         ],
     ),
     (

@@ -98,6 +98,8 @@ mod second_reader;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod squats;
+#[cfg(test)]
 mod store;
 #[cfg(test)]
 mod subjects;

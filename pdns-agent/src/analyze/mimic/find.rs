@@ -18,7 +18,7 @@ const MAX_ANSWERS: usize = 10;
 /// letter from `ing`. Their likeness stays below [`MIMIC_LIMIT`].
 const SHORT: usize = 4;
 /// Labels from this length on are sought among words as what they look like, too.
-const LOOKED_FOR: usize = 5;
+pub(super) const LOOKED_FOR: usize = 5;
 
 /// A name that is compared with protected ones.
 struct Seen<'n> {
@@ -259,7 +259,7 @@ fn one_edit_apart(Pair { seen, own, same, .. }: Pair<'_>) -> Option<Likeness> {
     if own.len() < TWO_EDITS || left.len().abs_diff(right.len()) > 2 {
         return None;
     }
-    if right.is_empty() && left == b"es" {
+    if label.strip_suffix(b"es") == Some(own) {
         return Some((MimicKind::Plural, if same { 86 } else { 66 }));
     }
     if !is_within(left, right, 2) {

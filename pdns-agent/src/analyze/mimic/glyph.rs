@@ -204,6 +204,28 @@ pub(super) fn look_alike(a: &[u8], b: &[u8]) -> bool {
     reached.last() == Some(&true)
 }
 
+/// A class for each byte: two bytes have the same if one takes part in a pair that looks alike in which the other does, by
+/// any number of steps. Texts that look alike have the same classes in the same order, apart from repetitions.
+pub(super) fn look_alike_classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    for (byte, class) in (0..=u8::MAX).zip(&mut classes) {
+        *class = byte;
+    }
+    for (left, right) in PAIRS {
+        let class_of = |byte: &u8| classes.get(usize::from(*byte)).copied().unwrap_or(*byte);
+        let mut bytes = left.iter().chain(*right).map(class_of);
+        let Some(kept) = bytes.next() else { continue };
+        for merged in bytes.collect::<Vec<_>>() {
+            for class in &mut classes {
+                if *class == merged {
+                    *class = kept;
+                }
+            }
+        }
+    }
+    classes
+}
+
 /// A text by its sound in English: equal texts are homophones, roughly.
 pub(super) fn sound(text: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(text.len());

@@ -3,6 +3,7 @@
 //!
 //! Labels of other domains ([`MimicKind::Levelsquat`]) cannot be listed: the other domain may be any.
 
+use super::glyph::looks;
 use super::index::suffix;
 use super::{KEYWORDS, MimicKind};
 use crate::analyze::subject::{Label, Scored};
@@ -197,14 +198,16 @@ pub fn squats(name: Name<'_>) -> Vec<Squat> {
     let scored = Scored::new(name);
     let label = Label::new(scored.label);
     let is_host = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
-    let Some(text) = std::str::from_utf8(label.octets())
+    // Of a label in Unicode, those that would imitate what it looks like.
+    let looks = looks(label.octets());
+    let Some(text) = std::str::from_utf8(&looks.text)
         .ok()
         .filter(|text| text.bytes().all(|octet| is_host(&octet)))
     else {
         return Vec::new();
     };
     let suffix = suffix(scored.registrable);
-    if text.is_empty() || suffix.is_empty() || label.is_idn() {
+    if text.is_empty() || suffix.is_empty() || text.starts_with("xn--") {
         return Vec::new();
     }
     let mut squats = Squats {
@@ -213,6 +216,9 @@ pub fn squats(name: Name<'_>) -> Vec<Squat> {
         seen: BTreeSet::from([scored.registrable.to_string()]),
         all: Vec::new(),
     };
+    if looks.is_idn {
+        squats.put_name(MimicKind::Homoglyph, &format!("{text}.{suffix}"));
+    }
     squats.edits();
     squats.words();
     squats.suffixes();
@@ -494,7 +500,7 @@ mod tests {
 
     #[test]
     fn odd_names_make_nothing_or_valid_names() {
-        for name in [".", "com", "xn--bcher-kva.example", "a\\.b.example", "\\000.example"] {
+        for name in [".", "com", "a\\.b.example", "\\000.example"] {
             assert_eq!(made(name), [], "{name}");
         }
         let long = format!("{}.example", "m".repeat(63));

@@ -1,6 +1,7 @@
 //! What can be typed of the judgement of names: clap types.
 
 use super::ByName;
+use super::rows::LimitArgs;
 use crate::analyze::{KINDS, MimicKind};
 use crate::config::score::ScoreFiles;
 use clap::Args;
@@ -94,15 +95,23 @@ Examples:
 Exit status: 0 compared, 2 error.";
 
 pub(in super::super) const SQUATS: &str = "\
-The kinds are those of dnstwist, and combosquat, plural and soundsquat. Names that use the domain as a label
-of another domain cannot be listed; pdns mimics finds them.
+All names in the store are compared with the domain, as pdns mimics does; those that are 80 and more alike
+are shown, the likeliest first, and those that never resolved last. Names below a domain that is an
+imitation itself are counted with it. Names of the same owner are left out: their CNAME or name server
+leads to the domain, or both have an address, a CNAME target or a name server that few domains have and
+that belongs to no content network or parking service.
+
+--possible lists names that would imitate the domain, seen or not, and does not read the store. The kinds
+are those of dnstwist, and combosquat, plural and soundsquat; that the domain is a label of another one
+cannot be listed.
 
 Examples:
   pdns squats example.com
   pdns squats example.com --kind homoglyph,cyrillic
-  pdns squats example.com --format json | jq -r .name | pdns lookup -
+  pdns squats example.com --own --limit 0 --format json
+  pdns squats example.com --possible --format json | jq -r .name > watch-list.txt
 
-Exit status: 0 listed, 1 nothing to list, 2 error.";
+Exit status: 0 found, 1 nothing found, 2 error.";
 
 /// `pdns mimics`.
 #[derive(Debug, Args)]
@@ -157,8 +166,17 @@ pub struct Squats {
     #[arg(value_name = "DOMAIN")]
     pub domain: String,
     /// Only these kinds
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds())]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds(), hide_possible_values = true)]
     pub kind: Vec<MimicKind>,
+    /// Also names that belong to the owner of the domain
+    #[arg(long)]
+    pub own: bool,
+    /// Names that would imitate the domain, seen or not; the store is not read
+    #[arg(long, conflicts_with = "own")]
+    pub possible: bool,
+    /// The most names.
+    #[command(flatten)]
+    pub limit: LimitArgs,
     /// How to write the names [default: table on a terminal, json elsewhere]
     #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
     pub format: Option<crate::render::Format>,

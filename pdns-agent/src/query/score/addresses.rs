@@ -1,9 +1,10 @@
 //! Names on the addresses of a subject.
 
+use super::Scorer;
 use super::facts::{AddressFacts, AddressUse, Facts};
-use super::{MAX_SHARED_DOMAINS, Scorer};
 use crate::analyze::{SetVerdict, scored_domain};
 use crate::name::{NameBuf, suffix};
+use crate::query::MAX_SHARED_DOMAINS;
 use crate::query::{DAY, on_addresses};
 use crate::store::{Reader, StoreError};
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,6 +8,7 @@ use crate::name::{Name, NameBuf};
 use crate::observation::{Outcome, Seen};
 use crate::query::follow::alias;
 use crate::query::names::pass;
+use crate::query::owner::is_of_owner;
 use crate::query::{DAY, Subject, Text};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
@@ -102,7 +103,7 @@ pub(super) fn name(
     if let Some(own) = first(own.iter()) {
         facts.set = set_of_the_day(scorer, &days, own);
     }
-    facts.same_owner = same_owner(store, scorer, name, &read, &mut facts)?;
+    facts.same_owner = same_owner(store, scorer, name, &facts)?;
     Ok(facts)
 }
 
@@ -321,31 +322,17 @@ fn row_target(row: &StoredRecord) -> Option<NameBuf> {
     }
 }
 
-/// Returns the protected name that a name imitates, if both lie on an address that few names share, or have the same
-/// name servers, one of them below the protected name.
+/// Returns the protected name that a name imitates, if it belongs to the same owner.
 fn same_owner(
     store: &mut Reader<'_>,
     scorer: &Scorer,
     name: Name<'_>,
-    addresses: &[IpAddr],
-    facts: &mut Facts,
+    facts: &Facts,
 ) -> Result<Option<String>, StoreError> {
     let found = scorer.mimics.find(name);
-    let Some(mimic) = found.first().filter(|mimic| mimic.score >= MIMIC_LIMIT) else {
-        return Ok(None);
-    };
-    let target = mimic.target.to_owned();
-    let Ok(target_name) = NameBuf::parse(&target) else { return Ok(None) };
-    let rows = rows_of(store, std::slice::from_ref(&target_name), scorer.reach.rows, facts)?;
-    let spread: Vec<IpAddr> =
-        facts.addresses.iter().filter(|one| one.spreads()).map(|one| one.address).collect();
-    let shares_address = rows.iter().filter_map(StoredRecord::address).any(|address| {
-        let address = address.to_canonical();
-        addresses.contains(&address) && spread.contains(&address)
-    });
-    let mut servers = rows.iter().filter_map(name_server);
-    let shares_server = servers.any(|server| {
-        facts.hosts.contains(&server) && server.as_name().is_at_or_below(target_name.as_name())
-    });
-    Ok((shares_address || shares_server).then_some(target))
+    let mimic = found.first().filter(|mimic| mimic.score >= MIMIC_LIMIT);
+    let target = mimic.and_then(|mimic| NameBuf::parse(mimic.target).ok());
+    let (Some(target), Some(domain)) = (target, &facts.domain) else { return Ok(None) };
+    let is_own = is_of_owner(store, &scorer.lists, (name, domain.as_name()), target.as_name())?;
+    Ok(is_own.then(|| target.to_string()))
 }

@@ -1,8 +1,9 @@
 //! Facts about a subject, before they are weighed.
 
-use super::{MAX_SHARED_DOMAINS, Scorer};
+use super::Scorer;
 use crate::analyze::{SetVerdict, TunnelAggregate, scored_domain};
 use crate::name::{Name, NameBuf};
+use crate::query::MAX_SHARED_DOMAINS;
 use crate::query::Subject;
 use crate::tag::TagSubject;
 use std::net::IpAddr;

@@ -30,10 +30,10 @@ impl ScoreLists {
         let list = |text| ParkedList::parse(text).expect("the list that is shipped is valid");
         Self {
             parked: ParkedList::shipped(),
-            sinkholes: list(include_str!("sinkholes.txt")),
-            content_networks: list(include_str!("content_networks.txt")),
-            free_hosting: names(include_str!("free_hosting.txt")),
-            abused_tlds: names(include_str!("abused_tlds.txt")),
+            sinkholes: list(include_str!("score_lists/sinkholes.txt")),
+            content_networks: list(include_str!("score_lists/content_networks.txt")),
+            free_hosting: names(include_str!("score_lists/free_hosting.txt")),
+            abused_tlds: names(include_str!("score_lists/abused_tlds.txt")),
         }
     }
 

@@ -1,0 +1,144 @@
+//! Evidence that a name which imitates another belongs to the owner of the other: both use the same things.
+//!
+//! Part of `query`. A shared address, CNAME target or name server counts only if few domains have it: squatters use the
+//! same content networks, parking services and hosts of name servers as everybody else. What only the owner can have
+//! counts alone: a CNAME or a name server that leads to the imitated name, or a CNAME of the imitated name that leads here.
+
+use super::{MAX_SHARED_DOMAINS, ScoreLists, is_reserved, on_addresses};
+use crate::name::{Name, NameBuf, suffix};
+use crate::rdata::Target;
+use crate::record::{FactBuf, StoredRecord};
+use crate::rr::RrType;
+use crate::store::{Reader, StoreError};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+/// Maximum number of records that are read of each side, and of each thing that both use.
+const MAX_RECORDS: usize = 1_000;
+
+/// The addresses, name servers and CNAME targets of a domain.
+#[derive(Default)]
+struct Uses {
+    addresses: BTreeSet<IpAddr>,
+    servers: BTreeSet<NameBuf>,
+    targets: BTreeSet<NameBuf>,
+}
+
+impl Uses {
+    /// Reads those of a name, of its domain and of www below the domain.
+    fn read(store: &mut Reader<'_>, name: Name<'_>, domain: Name<'_>) -> Result<Self, StoreError> {
+        let mut names = vec![name.to_buf(), domain.to_buf()];
+        names.extend(NameBuf::parse(&format!("www.{}", domain.as_str())).ok());
+        names.sort_unstable();
+        names.dedup();
+        let (mut uses, mut read) = (Self::default(), 0);
+        store.records_by_names(&names, &mut |row| {
+            uses.add(&row);
+            read += 1;
+            if read < MAX_RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(uses)
+    }
+
+    fn add(&mut self, row: &StoredRecord) {
+        let FactBuf::Record(rdata) = &row.fact else { return };
+        match (rdata.as_rdata().target(), rdata.rrtype) {
+            (Target::V4(address), _) => self.add_address(address.into()),
+            (Target::V6(address), _) => self.add_address(address.into()),
+            (Target::Name(name), RrType::NS) => {
+                self.servers.insert(name);
+            }
+            (Target::Name(name), RrType::CNAME | RrType::DNAME) => {
+                self.targets.insert(name);
+            }
+            _ => {}
+        }
+    }
+
+    /// Everybody may use a local address.
+    fn add_address(&mut self, address: IpAddr) {
+        if !is_reserved(address) {
+            self.addresses.insert(address.to_canonical());
+        }
+    }
+}
+
+/// Returns true if a name of `domain` belongs to the owner of `target` by what the store has about both.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn is_of_owner(
+    store: &mut Reader<'_>,
+    lists: &ScoreLists,
+    (name, domain): (Name<'_>, Name<'_>),
+    target: Name<'_>,
+) -> Result<bool, StoreError> {
+    let own = Uses::read(store, name, domain)?;
+    let leads_to = |apex: Name<'_>, names: &BTreeSet<NameBuf>| {
+        names.iter().any(|name| name.as_name().is_at_or_below(apex))
+    };
+    if leads_to(target, &own.targets) || leads_to(target, &own.servers) {
+        return Ok(true);
+    }
+    let theirs = Uses::read(store, target, target)?;
+    if leads_to(domain, &theirs.targets) {
+        return Ok(true);
+    }
+    for address in own.addresses.intersection(&theirs.addresses) {
+        let is_of_many = [&lists.parked, &lists.sinkholes, &lists.content_networks]
+            .iter()
+            .any(|list| list.has_address(*address));
+        if !is_of_many && is_of_few(store, *address)? {
+            return Ok(true);
+        }
+    }
+    let servers = own.servers.intersection(&theirs.servers);
+    for name in servers.chain(own.targets.intersection(&theirs.targets)) {
+        if !is_host_of_many(lists, name.as_name()) && is_target_of_few(store, name.as_name())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns true for hosts of parking services, sinkholes, content networks and free hosting.
+fn is_host_of_many(lists: &ScoreLists, name: Name<'_>) -> bool {
+    [&lists.parked, &lists.sinkholes, &lists.content_networks]
+        .iter()
+        .any(|list| list.has_host(name))
+        || lists.free_hosting(name).is_some()
+}
+
+/// Domains with something in common, as far as they matter.
+#[derive(Default)]
+struct Sharers {
+    domains: BTreeSet<NameBuf>,
+    read: usize,
+}
+
+impl Sharers {
+    fn add(&mut self, row: &StoredRecord) -> ControlFlow<()> {
+        let name = row.rrname.as_name();
+        self.domains.insert(suffix::registrable(name).unwrap_or(name).to_buf());
+        self.read += 1;
+        if self.are_few() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    /// Where more records exist than are read, many domains may.
+    fn are_few(&self) -> bool {
+        self.domains.len() <= MAX_SHARED_DOMAINS && self.read <= MAX_RECORDS
+    }
+}
+
+fn is_of_few(store: &mut Reader<'_>, address: IpAddr) -> Result<bool, StoreError> {
+    let mut sharers = Sharers::default();
+    on_addresses(store, address, address, MAX_RECORDS + 1, &mut |row| sharers.add(&row))?;
+    Ok(sharers.are_few())
+}
+
+fn is_target_of_few(store: &mut Reader<'_>, name: Name<'_>) -> Result<bool, StoreError> {
+    let mut sharers = Sharers::default();
+    store.records_targeting_name(name, MAX_RECORDS + 1, &mut |row| sharers.add(&row))?;
+    Ok(sharers.are_few())
+}
