@@ -396,6 +396,32 @@ fn what_is_new_is_ranked() {
 }
 
 #[test]
+fn a_flood_of_generated_names_hides_neither_an_imitation_nor_a_listed_name() {
+    let site = site(|records| {
+        // Labels without vowels, from a generator of 64-bit numbers (Knuth's MMIX).
+        let mut state = 1_u64;
+        for _ in 0..3_000 {
+            let label: String = (0..14)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    char::from(b"bcdfghjklmnpqrstvwxz0123456789"[(state >> 33) as usize % 30])
+                })
+                .collect();
+            records.add(&format!("{label}.com"), "A", "45.61.1.6", HOUR);
+        }
+        records.add("paypa1-login.com", "A", "45.61.1.2", HOUR);
+        records.add("plain-but-listed.net", "A", "45.61.1.3", HOUR);
+    });
+    run(&mut site.pdns(), &["tag", "set", "threat", "plain-but-listed.net"]).with(&[0]);
+    let scores = score(&site, &["--new", "--limit", "20"]);
+    let names: Vec<&str> = scores.iter().map(|one| one["subject"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 20, "{names:?}");
+    for name in ["paypa1-login.com", "plain-but-listed.net"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+}
+
+#[test]
 fn input_is_read_line_by_line_and_ranges_have_no_score() {
     let site = site(|_| {});
     let ended = run(&mut site.pdns(), &["score", "192.0.2.0/24"]);
