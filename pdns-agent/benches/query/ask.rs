@@ -192,6 +192,12 @@ const QUESTIONS: &[Question] = &[
         target: None,
         words: |_, _| words(&["new", "--since", "2026-01-01", "--by", "domains"]),
     },
+    Question {
+        what: "squats DOMAIN",
+        runs: 3,
+        target: Some(1_000.0),
+        words: |subjects, run| vec!["squats".to_owned(), subjects.domains[run].clone()],
+    },
     Question { what: "parked", runs: 3, target: None, words: |_, _| words(&["parked"]) },
     Question {
         what: "unanswered",

@@ -26,7 +26,7 @@ pub(super) fn score(
     // All subjects must be valid before the first one is scored.
     let mut scored = Vec::new();
     for text in asked.subjects.iter().filter(|_| !from_input) {
-        scored.extend(read(text)?);
+        scored.extend(read(text, terminal)?);
     }
     let since = moment("--since", &asked.since, terminal.now)?.start;
     let mut scorer = asked.files.scorer()?;
@@ -61,11 +61,15 @@ struct Output<'a> {
     shown: u64,
 }
 
-/// Reads the subjects in a text.
-fn read(text: &str) -> Result<Vec<Subject>, CliError> {
+/// Reads the subjects in a text. If all names below one are meant, only that one is scored, and that is said.
+fn read(text: &str, terminal: &mut Terminal<'_>) -> Result<Vec<Subject>, CliError> {
     let mut found = Vec::new();
     for (_, reading) in subjects(text)? {
-        found.push(scored_subject(&reading.subject)?);
+        let scored = scored_subject(&reading.subject)?;
+        if let Subject::Below(name) | Subject::AtOrBelow(name) = &reading.subject {
+            terminal.say(format_args!("{} is scored as {name} alone", reading.subject));
+        }
+        found.push(scored);
     }
     Ok(found)
 }
@@ -115,7 +119,7 @@ fn lines(
         if text.is_empty() || is_comment(&text) {
             continue;
         }
-        match read(&text) {
+        match read(&text, terminal) {
             Ok(subjects) => {
                 for subject in &subjects {
                     one(subject, scorer, store, out, terminal)?;

@@ -426,6 +426,8 @@ fn input_is_read_line_by_line_and_ranges_have_no_score() {
     let site = site(|_| {});
     let ended = run(&mut site.pdns(), &["score", "192.0.2.0/24"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("has no score"), "{ended:?}");
+    let ended = run(&mut site.pdns(), &["score", "*.example.com", "--format", "json"]);
+    assert!(ended.code == Some(0) && ended.stderr.contains("is scored as example.com alone"));
     let lines = "www.example.com\n# not this\n\n192.0.2.0/24\nhxxp://evil[.]example/x\n192.0.2.7\n";
     let ended = run(
         site.shell().arg("-c").arg(format!("printf '%s' '{lines}' | \"$0\" score -")),
