@@ -22,7 +22,7 @@ pub use settings::{FileSink, FirstSeen, JudgeSettings, SyslogSink, WebhookKey, W
 pub use sinks::SinkError;
 pub use state::{Counters, State};
 
-use crate::analyze::{MimicIndex, Model, owned_domain};
+use crate::analyze::{MimicIndex, Model, Weights, owned_domain};
 use crate::name::Name;
 use crate::query::ScoreLists;
 use crate::store::StoreError;
@@ -36,6 +36,8 @@ pub struct Knowledge {
     pub index: MimicIndex,
     /// Lists, of which the content networks are exempt.
     pub lists: ScoreLists,
+    /// Weights of evidence.
+    pub weights: Weights,
 }
 
 impl Knowledge {

@@ -1,28 +1,14 @@
 //! The risk of a registrable domain or a set, from what its names say and what is known of them.
 //!
-//! The one place where evidence becomes a risk score: `judge` asks [`risk`] and knows nothing of weights. A ledger of
-//! log-odds over a prior of 1 %; evidence that is missing adds nothing. Scores from [`super::WATCH`] on
-//! are kept.
+//! For programs that judge millions of names: `judge` asks [`risk`], which weighs what is known of a name alone in the
+//! ledger that `pdns score` uses, with the same weights; evidence that is missing adds nothing. Scores from
+//! [`super::WATCH`] on are kept.
 
-use super::score::percent;
-use super::{Mimic, SetVerdict, Verdict};
+use super::{Evidence, EvidenceKind, Ledger, Mimic, SetVerdict, Verdict, Weights, dga_strength};
 use serde::{Deserialize, Serialize};
 
-/// Log-odds of a domain of which nothing is known: 1 %.
-const PRIOR: f64 = -4.6;
-/// Most that a generated label adds.
-const LEXICAL: f64 = 4.0;
-/// Weight of a set of generated names: its names were not chosen apart.
-const SET: f64 = 5.5;
-/// Weight of a perfect imitation.
-const MIMIC: f64 = 3.0;
-/// Weight of a domain that was never seen before.
-const NEW: f64 = 1.5;
-/// Weight of a feed's trust.
-const FEED_TRUST: f64 = -2.0;
-/// Weights of a threat: said by an analyst, and by a feed that is certain.
-const ANALYST: f64 = 8.0;
-const FEED: f64 = 4.5;
+/// Author of this evidence in the ledger; nobody reads it.
+const SOURCE: &str = "judge";
 
 /// A class of verdicts, with a share of the alert budget of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,55 +67,67 @@ pub struct Risk {
 
 /// The risk that evidence adds up to.
 #[must_use]
-pub fn risk(evidence: &NameEvidence<'_>) -> Risk {
-    let mut odds = PRIOR;
+pub fn risk(evidence: &NameEvidence<'_>, weights: &Weights) -> Risk {
+    let mut found: Vec<Evidence> = Vec::new();
     let mut reasons = Vec::new();
     let mut strongest: Option<(f64, AlertClass)> = None;
-    let mut add = |weight: f64, class: AlertClass, odds: &mut f64| {
-        *odds += weight;
-        if strongest.is_none_or(|(most, _)| weight > most) {
+    let mut add = |kind: EvidenceKind, x: f64, class: Option<AlertClass>| {
+        let weight = x * weights.of(kind);
+        if let Some(class) = class.filter(|_| strongest.is_none_or(|(most, _)| weight > most)) {
             strongest = Some((weight, class));
         }
+        found.push(Evidence::new(kind, x, "", SOURCE));
     };
     match (evidence.set, evidence.generated) {
         (Some(set), _) => {
             if set.verdict == Verdict::Dga {
-                add(SET, AlertClass::GeneratedSet, &mut odds);
+                add(EvidenceKind::DgaSet, 1.0, Some(AlertClass::GeneratedSet));
+                // Each of its names looks generated in the company of the others.
+                add(EvidenceKind::Dga, 1.0, None);
                 let (names, p) = (set.names, set.p);
                 reasons.push(format!("{names} names look generated together (p {p:.2})"));
             }
         }
-        (None, Some((Verdict::Dga, own))) => {
-            add(own.clamp(0.0, LEXICAL), AlertClass::Generated, &mut odds);
-            reasons.push(format!("the name looks generated (log-odds {own:.1})"));
+        (None, Some((verdict @ (Verdict::Dga | Verdict::Unsure), own))) => {
+            let (looks, share) = match verdict {
+                Verdict::Dga => ("looks generated", 1.0),
+                _ => ("may be generated", 0.5),
+            };
+            let x = dga_strength(own).max(0.0) * share;
+            add(EvidenceKind::Dga, x, Some(AlertClass::Generated));
+            reasons.push(format!("the name {looks} (log-odds {own:.1})"));
         }
-        (None, Some((Verdict::Unsure, own))) => {
-            add((own / 2.0).clamp(0.0, LEXICAL / 2.0), AlertClass::Generated, &mut odds);
-            reasons.push(format!("the name may be generated (log-odds {own:.1})"));
-        }
+        // An ordinary name says nothing for an imitation, which looks like one on purpose.
         (None, _) => {}
     }
     if let Some(mimic) = evidence.mimic {
         let Mimic { target, kind, score } = mimic;
-        add(MIMIC * f64::from(*score) / 100.0, AlertClass::Mimic, &mut odds);
+        add(EvidenceKind::Squat, f64::from(*score) / 100.0, Some(AlertClass::Mimic));
         reasons.push(format!("it imitates {target} ({kind}, {score} of 100)"));
     }
-    let class = strongest.map(|(_, class)| class);
-    if class.is_some() && evidence.is_new {
-        odds += NEW;
+    let has_any = !reasons.is_empty();
+    if has_any && evidence.is_new {
+        add(EvidenceKind::Age, 1.0, None);
         reasons.push("never seen before".to_owned());
     }
-    if class.is_some() && evidence.has_feed_trust {
-        odds += FEED_TRUST;
+    if has_any && evidence.has_feed_trust {
+        add(EvidenceKind::FeedTrust, 1.0, None);
         reasons.push("a feed trusts it".to_owned());
     }
-    Risk { score: percent(odds), class, reasons }
+    let class = strongest.map(|(_, class)| class);
+    Risk { score: Ledger::new(weights, found).score, class, reasons }
 }
 
-/// The risk of something that analysts or feeds call a threat, with the confidence of the feed from 0 to 100.
+/// The risk of something new that analysts or feeds call a threat, with the confidence of the feed from 0 to 100.
 #[must_use]
-pub fn hit_score(feed_confidence: Option<u8>) -> u8 {
-    percent(NEW + PRIOR + feed_confidence.map_or(ANALYST, |sure| FEED * f64::from(sure) / 100.0))
+pub fn hit_score(feed_confidence: Option<u8>, weights: &Weights) -> u8 {
+    let (kind, x) = match feed_confidence {
+        None => (EvidenceKind::TagThreat, 1.0),
+        Some(sure) => (EvidenceKind::FeedThreat, f64::from(sure) / 100.0),
+    };
+    let evidence = [(kind, x), (EvidenceKind::Age, 1.0)];
+    let evidence = evidence.map(|(kind, x)| Evidence::new(kind, x, "", SOURCE));
+    Ledger::new(weights, evidence.into()).score
 }
 
 #[cfg(test)]
@@ -143,7 +141,7 @@ mod tests {
         let set = SetVerdict { names: 5, p: 0.99, verdict: Verdict::Dga, reasons: Vec::new() };
         let is_new = true;
         let scored = |evidence: NameEvidence<'_>| {
-            let risk = risk(&evidence);
+            let risk = risk(&evidence, &Weights::shipped());
             (risk.score, risk.class, risk.reasons.len())
         };
         let none = NameEvidence::default();
@@ -151,22 +149,25 @@ mod tests {
         assert_eq!(scored(NameEvidence { is_new, ..none }), (1, None, 0));
         let generated = Some((Verdict::Dga, 9.0));
         let of = Some(AlertClass::Generated);
-        assert_eq!(scored(NameEvidence { generated, is_new, ..none }), (71, of, 2));
-        assert_eq!(scored(NameEvidence { generated, ..none }), (35, of, 1));
+        assert_eq!(scored(NameEvidence { generated, is_new, ..none }), (60, of, 2));
+        assert_eq!(scored(NameEvidence { generated, ..none }), (25, of, 1));
         let trusted = NameEvidence { generated, is_new, has_feed_trust: true, ..none };
         assert_eq!(scored(trusted).0, 25);
         let unsure = Some((Verdict::Unsure, 2.0));
-        assert_eq!(scored(NameEvidence { generated: unsure, is_new, ..none }), (11, of, 2));
+        assert_eq!(scored(NameEvidence { generated: unsure, is_new, ..none }), (8, of, 2));
         let copied = NameEvidence { mimic: Some(&mimic), is_new, ..none };
         assert_eq!(scored(copied), (43, Some(AlertClass::Mimic), 2));
         let both = NameEvidence { generated, ..copied };
-        assert_eq!(scored(both), (98, of, 3));
+        assert_eq!(scored(both), (71, of, 3));
         let of = Some(AlertClass::GeneratedSet);
         assert_eq!(
             scored(NameEvidence { set: Some(&set), generated, is_new, ..none }),
-            (92, of, 2)
+            (71, of, 2)
         );
-        assert_eq!((hit_score(None), hit_score(Some(90)), hit_score(Some(0))), (99, 72, 4));
+        assert_eq!(
+            [None, Some(90), Some(0)].map(|sure| hit_score(sure, &Weights::shipped())),
+            [98, 72, 4]
+        );
         let band = |score| Band::new(score).as_str();
         assert_eq!([0, 30, 60, 85].map(band), ["low", "watch", "suspicious", "bad"]);
     }

@@ -1,10 +1,11 @@
 //! `pdns judge`: judges new names until it is stopped, or shows how far it is.
 
 use super::args::judge::Judge;
-use super::{CliError, Found, Terminal, cannot, classify, mimics, open};
-use crate::analyze::{MimicIndex, WINDOW};
+use super::{CliError, Found, Terminal, cannot, classify, open};
+use crate::analyze::WINDOW;
+use crate::config::score::{ScoreFiles, protected};
 use crate::judge::{FirstSeen, JudgeSettings, Knowledge, Mode, State, Summary, run};
-use crate::query::{DAY, ScoreLists};
+use crate::query::{DAY, Scorer};
 use crate::render::{Format, counted, iso};
 use crate::store::Options;
 use serde_json::{Map, Value, json};
@@ -34,8 +35,10 @@ pub(super) fn judge(
         None => settings.first_seen,
     };
     let model = classify::model(asked.model.as_deref().or(settings.model.as_deref()))?;
-    let index = MimicIndex::new(&mimics::protected(&settings.protect, terminal)?);
-    let knowledge = Knowledge { model, index, lists: ScoreLists::shipped() };
+    let index = protected(&settings.protect)?;
+    let Scorer { lists, weights, .. } = ScoreFiles::default().scorer()?;
+    let (lists, weights) = (Arc::unwrap_or_clone(lists), Arc::unwrap_or_clone(weights));
+    let knowledge = Knowledge { model, index, lists, weights };
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signal)?;

@@ -3,10 +3,12 @@
 //! Each is the one that a flag names, or else the one in `/etc/pdns` if it exists, or else the one that comes with the
 //! program.
 
-use crate::analyze::{ExemptError, Exempts, MimicIndex, ModelError, Weights, WeightsError};
+use crate::analyze::{ExemptError, Exempts, MimicIndex, ModelError, Weights, WeightsError, brands};
 use crate::bounded_file::read_file;
 use crate::name::{NameBuf, NameError};
-use crate::query::{ListError, ParkedList, Scorer, TopList, TopListError, is_host_text};
+use crate::query::{
+    ListError, ParkedList, Purpose, Scorer, Subject, TopList, TopListError, is_host_text,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -100,10 +102,9 @@ impl ScoreFiles {
             scorer.weights = Arc::new(Weights::parse(text)?);
             Ok(())
         })?;
-        read(self.protect.as_deref(), "protected.txt", |text| {
-            scorer.mimics = Arc::new(MimicIndex::new(&names(text)?));
-            Ok(())
-        })?;
+        if let Some(index) = protected_files(self.protect.as_slice())? {
+            scorer.mimics = Arc::new(index);
+        }
         read(self.top_list.as_deref(), "top-list.txt", |text| {
             scorer.top = Some(Arc::new(TopList::parse(text)?));
             Ok(())
@@ -122,6 +123,27 @@ impl ScoreFiles {
         })?;
         Ok(scorer)
     }
+}
+
+/// The protected names of files; without any, of the file of all users of the machine, or else well-known brands.
+///
+/// # Errors
+/// [`ScoreFileError`] for the first file that cannot be used.
+pub fn protected(files: &[PathBuf]) -> Result<MimicIndex, ScoreFileError> {
+    Ok(protected_files(files)?.unwrap_or_else(|| MimicIndex::new(&brands())))
+}
+
+/// Indexes the protected names of all these files, or of the one in the folder; `None` if there is none.
+fn protected_files(files: &[PathBuf]) -> Result<Option<MimicIndex>, ScoreFileError> {
+    let mut all = None;
+    let named = files.iter().map(|file| Some(file.as_path()));
+    for file in named.chain(files.is_empty().then_some(None)) {
+        read(file, "protected.txt", |text| {
+            all.get_or_insert_with(Vec::new).extend(names(text)?);
+            Ok(())
+        })?;
+    }
+    Ok(all.map(|names| MimicIndex::new(&names)))
 }
 
 /// Reads a file, if one is named or exists in the folder.
@@ -150,10 +172,18 @@ fn names(text: &str) -> Result<Vec<NameBuf>, ScoreFileCause> {
         if !is_host_text(text) {
             return Err(ScoreFileCause::NotHost(line));
         }
-        if !text.is_empty() {
-            let name = NameBuf::parse(text);
-            names.push(name.map_err(|cause| ScoreFileCause::Name { line, cause })?);
+        if text.is_empty() {
+            continue;
         }
+        names.push(if text.is_ascii() {
+            NameBuf::parse(text).map_err(|cause| ScoreFileCause::Name { line, cause })?
+        } else {
+            // In Unicode, as people write it.
+            match Subject::read(text, Purpose::LookUp).map(|reading| reading.subject) {
+                Ok(Subject::Name(name)) => name,
+                _ => return Err(ScoreFileCause::NotHost(line)),
+            }
+        });
     }
     Ok(names)
 }

@@ -1,7 +1,9 @@
 //! A domain judged by the text of one of its names.
 
 use super::Knowledge;
-use crate::analyze::{AlertClass, MIMIC_LIMIT, Mimic, NameEvidence, Risk, Verdict, WATCH, risk};
+use crate::analyze::{
+    AlertClass, MIMIC_LIMIT, Mimic, NameEvidence, Risk, Verdict, WATCH, Weights, risk,
+};
 use crate::name::{Name, NameBuf};
 
 /// A domain whose name says something against it.
@@ -13,6 +15,7 @@ pub(super) struct Candidate<'k> {
     pub(super) domain: NameBuf,
     generated: (Verdict, f64),
     pub(super) mimic: Option<Mimic<'k>>,
+    weights: &'k Weights,
 }
 
 impl<'k> Candidate<'k> {
@@ -47,7 +50,9 @@ impl<'k> Candidate<'k> {
         if mimic.is_none() && !is_generated {
             return None;
         }
-        let candidate = Self { name: name.to_buf(), domain: domain.to_buf(), generated, mimic };
+        let weights = &knowledge.weights;
+        let candidate =
+            Self { name: name.to_buf(), domain: domain.to_buf(), generated, mimic, weights };
         (candidate.risk(false).score >= WATCH).then_some(candidate)
     }
 
@@ -58,13 +63,14 @@ impl<'k> Candidate<'k> {
 
     /// Its risk.
     pub(super) fn risk(&self, has_feed_trust: bool) -> Risk {
-        risk(&NameEvidence {
+        let evidence = NameEvidence {
             generated: Some(self.generated),
             mimic: self.mimic.as_ref(),
             is_new: true,
             has_feed_trust,
             ..NameEvidence::default()
-        })
+        };
+        risk(&evidence, self.weights)
     }
 
     /// A short note for the store.

@@ -301,7 +301,8 @@ impl<'k> Examiner<'k> {
         {
             return;
         }
-        let score = hit_score(hit.listing.as_ref().map(|listing| listing.confidence_now));
+        let sure = hit.listing.as_ref().map(|listing| listing.confidence_now);
+        let score = hit_score(sure, &self.knowledge.weights);
         let by = if hit.is_own() { "an analyst" } else { hit.source.as_str() };
         let message = format!("{} is a hit: {by} calls {} a threat", name.as_str(), hit.subject);
         let day = (found.time / DAY).to_string();
@@ -382,7 +383,7 @@ impl<'k> Examiner<'k> {
         let verdict = self.knowledge.model.classify_set(&due.names);
         let evidence =
             NameEvidence { set: Some(&verdict), is_new: true, ..NameEvidence::default() };
-        let risk = risk(&evidence);
+        let risk = risk(&evidence, &self.knowledge.weights);
         let Some(class) = risk.class.filter(|_| risk.score >= WATCH) else { return };
         let (address, shown, when) = match due.key {
             SetKey::Address(address, day) => {

@@ -259,7 +259,7 @@ fn sets_are_judged_together() {
         .iter()
         .find(|event| event["message"].as_str().unwrap().contains("that failed"))
         .unwrap();
-    assert_eq!(burst["event"]["risk_score"], 92);
+    assert_eq!(burst["event"]["risk_score"], 71);
     assert!(burst["dns"]["answers"].is_null());
 }
 

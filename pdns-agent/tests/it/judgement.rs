@@ -298,6 +298,13 @@ fn imitations_of_protected_names_are_found() {
         (Some("example.org"), Some("transposition"))
     );
     assert_eq!(said[1]["score"], 0);
+    let list = home.write("ours", "bücher.example\n");
+    let ended = run(home.pdns().args(["mimics", "--protect"]).arg(&list), &["bucher.example"]);
+    assert_eq!(objects(&ended.stdout)[0]["target"], "xn--bcher-kva.example");
+    let list = home.write("ours", "example.org\n\nnot a name\n");
+    let ended = run(home.pdns().args(["mimics", "--protect"]).arg(&list), &["exmaple.org"]);
+    assert!(ended.code == Some(2) && ended.stdout.is_empty(), "{ended:?}");
+    assert!(ended.stderr.contains("ours: line 3: not the name of a host"), "{ended:?}");
 }
 
 #[test]

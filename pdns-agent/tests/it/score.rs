@@ -446,6 +446,9 @@ fn input_is_read_line_by_line_and_ranges_have_no_score() {
 fn the_score_is_shown_beside_what_is_known() {
     let site = site(|records| records.add("paypal-login.com", "A", "45.61.1.2", HOUR));
     let whole = one(&site, "paypal-login.com");
+    // That an imitation does not look generated is nothing in its favour.
+    assert_eq!(part(&whole, "dga"), Some(0.0), "{whole}");
+    assert!(part(&one(&site, "flower-shop.com"), "dga").unwrap() < 0.0);
     let shown = run(&mut site.pdns(), &["show", "paypal-login.com", "--format", "json"]).with(&[0]);
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["score"]["score"], whole["score"]);

@@ -119,7 +119,8 @@ pub struct Mimics {
     /// Names; - reads them from standard input, one a line
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// List of protected names, the most important first [default: well-known brands]
+    /// List of protected names, the most important first; may be repeated [default: /etc/pdns/protected.txt, or
+    /// well-known brands]
     #[arg(long, value_name = "FILE")]
     pub protect: Vec<PathBuf>,
     /// How to write what is found [default: table on a terminal, json elsewhere]
