@@ -35,7 +35,7 @@ pub(crate) struct WriteRequest {
     pub(crate) state: Option<SourceState>,
 }
 
-enum Request {
+enum WriterRequest {
     Load([u8; 16], String),
     UnderWay([u8; 16]),
     Begin([u8; 16], Box<SourceState>),
@@ -64,7 +64,7 @@ pub(crate) struct WriterContext {
 
 /// Handle of the thread for its reader.
 pub(crate) struct WriterHandle {
-    requests: Option<Sender<Request>>,
+    requests: Option<Sender<WriterRequest>>,
     replies: Receiver<WriterReply>,
     thread: Option<JoinHandle<()>>,
     busy: bool,
@@ -102,22 +102,24 @@ impl WriterHandle {
             .spawn(move || {
                 loop {
                     let reply = match inbox.recv_timeout(PROBE) {
-                        Ok(Request::Load(log, name)) => WriterReply::Loaded(work.load(&log, name)),
-                        Ok(Request::UnderWay(log)) => WriterReply::UnderWay(
+                        Ok(WriterRequest::Load(log, name)) => {
+                            WriterReply::Loaded(work.load(&log, name))
+                        }
+                        Ok(WriterRequest::UnderWay(log)) => WriterReply::UnderWay(
                             work.with_retry(Some((&log, Access::Read)), |store| {
                                 store.writer().batch_under_way(&log)
                             }),
                         ),
-                        Ok(Request::Begin(log, state)) => WriterReply::Checked(
+                        Ok(WriterRequest::Begin(log, state)) => WriterReply::Checked(
                             work.with_retry(Some((&log, Access::Write)), |store| {
                                 store.writer().acknowledge(&log, &state)
                             }),
                         ),
-                        Ok(Request::Write(mut request)) => {
+                        Ok(WriterRequest::Write(mut request)) => {
                             let result = work.write(&mut request);
                             WriterReply::Written(request, result)
                         }
-                        Ok(Request::Check) => WriterReply::Checked(work.check()),
+                        Ok(WriterRequest::Check) => WriterReply::Checked(work.check()),
                         Err(RecvTimeoutError::Timeout) => {
                             work.probe();
                             continue;
@@ -146,7 +148,7 @@ impl WriterHandle {
         log: [u8; 16],
         name: &str,
     ) -> Result<(Option<SourceState>, Checkpoint), StoreError> {
-        self.send(Request::Load(log, name.to_owned()));
+        self.send(WriterRequest::Load(log, name.to_owned()));
         match self.replies.recv() {
             Ok(WriterReply::Loaded(result)) => result,
             _ => Err(stopped()),
@@ -155,7 +157,7 @@ impl WriterHandle {
 
     /// Loads the digest of a log up to the end of the batch that was sent last.
     pub(crate) fn under_way(&mut self, log: [u8; 16]) -> Result<Option<[u8; DIGEST]>, StoreError> {
-        self.send(Request::UnderWay(log));
+        self.send(WriterRequest::UnderWay(log));
         match self.replies.recv() {
             Ok(WriterReply::UnderWay(result)) => result,
             _ => Err(stopped()),
@@ -164,15 +166,15 @@ impl WriterHandle {
 
     /// Announces the data to be read, before any of it is stored.
     pub(crate) fn begin(&mut self, log: [u8; 16], state: SourceState) -> Result<(), StoreError> {
-        self.checked(Request::Begin(log, Box::new(state)))
+        self.checked(WriterRequest::Begin(log, Box::new(state)))
     }
 
     /// Checks that the store is available and is the one that was opened.
     pub(crate) fn check(&mut self) -> Result<(), StoreError> {
-        self.checked(Request::Check)
+        self.checked(WriterRequest::Check)
     }
 
-    fn checked(&mut self, request: Request) -> Result<(), StoreError> {
+    fn checked(&mut self, request: WriterRequest) -> Result<(), StoreError> {
         self.send(request);
         match self.replies.recv() {
             Ok(WriterReply::Checked(result)) => result,
@@ -187,7 +189,7 @@ impl WriterHandle {
 
     /// Sends a batch. The previous one must have been waited for.
     pub(crate) fn write(&mut self, request: WriteRequest) {
-        self.send(Request::Write(Box::new(request)));
+        self.send(WriterRequest::Write(Box::new(request)));
         self.busy = true;
     }
 
@@ -222,7 +224,7 @@ impl WriterHandle {
         self.busy
     }
 
-    fn send(&self, request: Request) {
+    fn send(&self, request: WriterRequest) {
         if let Some(requests) = &self.requests {
             // Sending fails only if the thread is gone, and then there will be no reply either.
             drop(requests.send(request));

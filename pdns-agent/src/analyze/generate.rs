@@ -20,7 +20,7 @@ const KRAKEN: &[&str] =
 
 /// The construction of the labels of a shape.
 #[derive(Clone, Copy, Debug)]
-enum Pattern {
+enum LabelPattern {
     /// Characters drawn alone, all equally likely; lengths from the first number to the second.
     Uniform(&'static [u8], usize, usize),
     /// Consonants and vowels in turn.
@@ -37,10 +37,12 @@ enum Pattern {
     Words(usize, usize, usize),
 }
 
-use Pattern::{Alternating, FixedTail, LetterAndHex, Pronounceable, Uniform, WithEnding, Words};
+use LabelPattern::{
+    Alternating, FixedTail, LetterAndHex, Pronounceable, Uniform, WithEnding, Words,
+};
 
 /// Shapes: name, pattern.
-const SHAPES: &[(&str, Pattern)] = &[
+const SHAPES: &[(&str, LabelPattern)] = &[
     ("bamital", Uniform(HEX, 32, 32)),
     ("banjori", FixedTail),
     ("bazarloader", Alternating(8, 12)),
@@ -126,7 +128,7 @@ fn between(from: usize, to: usize, random: &mut Random) -> usize {
     from + random.below(to.saturating_sub(from) + 1)
 }
 
-fn label(pattern: Pattern, words: &[&str], tails: &[String], random: &mut Random) -> String {
+fn label(pattern: LabelPattern, words: &[&str], tails: &[String], random: &mut Random) -> String {
     match pattern {
         Uniform(alphabet, from, to) => text(alphabet, between(from, to, random), random),
         Alternating(from, to) => {

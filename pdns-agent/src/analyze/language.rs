@@ -34,7 +34,7 @@ struct Trigram {
 
 /// A context of three symbols.
 #[derive(Clone, Copy, Debug, Default)]
-struct Context {
+struct GramContext {
     /// Bit set of the targets that have a 4-gram.
     targets: u64,
     /// Place of the first of them.
@@ -58,7 +58,7 @@ struct Four {
 #[derive(Clone, Debug)]
 pub(crate) struct Language {
     trigrams: Vec<Trigram>,
-    contexts: Vec<Context>,
+    contexts: Vec<GramContext>,
     fours: Vec<Four>,
 }
 
@@ -116,14 +116,14 @@ impl Total {
 }
 
 /// Counts of both classes in a dense table.
-type Table = Vec<(f64, f64)>;
+type GramTable = Vec<(f64, f64)>;
 
-fn get(table: &Table, key: usize) -> (f64, f64) {
+fn get(table: &GramTable, key: usize) -> (f64, f64) {
     table.get(key).copied().unwrap_or_default()
 }
 
 /// Adds up the counts of grams that share their last symbols.
-fn shorter(table: &Table, size: usize) -> Table {
+fn shorter(table: &GramTable, size: usize) -> GramTable {
     let mut sums = vec![(0.0, 0.0); size];
     for (key, &(good, bad)) in table.iter().enumerate() {
         if let Some(sum) = sums.get_mut(key % size) {
@@ -134,7 +134,7 @@ fn shorter(table: &Table, size: usize) -> Table {
 }
 
 /// Probabilities of one order from counts and the probabilities of the order below.
-fn interpolate(table: &Table, below: &Table) -> Table {
+fn interpolate(table: &GramTable, below: &GramTable) -> GramTable {
     let mut out = Vec::with_capacity(table.len());
     for targets in table.chunks(RADIX) {
         let total = targets.iter().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
@@ -157,7 +157,7 @@ fn narrow(value: f64) -> f32 {
 impl Language {
     /// The models that follow from counts.
     pub(crate) fn new(counts: &Counts) -> Self {
-        let mut three: Table = vec![(0.0, 0.0); TRIGRAMS];
+        let mut three: GramTable = vec![(0.0, 0.0); TRIGRAMS];
         for gram in &counts.three {
             if let Some(count) = three.get_mut(gram.key as usize) {
                 *count = (f64::from(gram.good), f64::from(gram.bad));
@@ -270,8 +270,8 @@ impl Language {
 }
 
 /// Groups the 4-grams by context.
-fn four_grams(counts: &Counts, p3: &Table, total: Total) -> (Vec<Context>, Vec<Four>) {
-    let mut contexts = vec![Context::default(); TRIGRAMS];
+fn four_grams(counts: &Counts, p3: &GramTable, total: Total) -> (Vec<GramContext>, Vec<Four>) {
+    let mut contexts = vec![GramContext::default(); TRIGRAMS];
     let mut fours = Vec::with_capacity(counts.four.len());
     for targets in counts.four.chunk_by(|a, b| a.key as usize / RADIX == b.key as usize / RADIX) {
         let Some(first) = targets.first() else { continue };

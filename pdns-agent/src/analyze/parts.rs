@@ -210,7 +210,7 @@ impl Parts {
     pub(super) fn decode_body(body: &[u8]) -> Result<Self, ModelError> {
         let rest = body.strip_prefix(MAGIC).ok_or(ModelError::NotModel)?;
         let mut rest = rest.strip_prefix(&schema()).ok_or(ModelError::Features)?;
-        let mut section = |tag: &'static str| Input::section(&mut rest, tag);
+        let mut section = |tag: &'static str| PartInput::section(&mut rest, tag);
         let manifest = section("META")?.text()?;
         let three = section("TRI ")?.fours(TRIGRAMS)?;
         let four = section("FOUR")?.fours(TRIGRAMS * RADIX)?;
@@ -234,12 +234,12 @@ impl Parts {
 }
 
 /// The unread rest of a section.
-struct Input<'b> {
+struct PartInput<'b> {
     section: &'static str,
     rest: &'b [u8],
 }
 
-impl<'b> Input<'b> {
+impl<'b> PartInput<'b> {
     fn section(rest: &mut &'b [u8], tag: &'static str) -> Result<Self, ModelError> {
         let invalid = |what| ModelError::Invalid { section: tag, what };
         let behind = rest.strip_prefix(tag.as_bytes()).ok_or(invalid("missing"))?;

@@ -24,7 +24,7 @@ pub const DEFAULT_FEEDS: &str = "/etc/pdns/feeds.toml";
 /// The settings file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct File {
+struct FeedsFile {
     ca_file: Option<PathBuf>,
     proxy: Option<value::Proxy>,
     feed: BTreeMap<String, Spanned<feed::Keys>>,
@@ -38,7 +38,7 @@ pub fn read_feeds(path: &Path) -> Result<Vec<Feed>, FileError> {
     let text = fs::read_to_string(path)
         .map_err(|cause| FileError::File { path: path.to_owned(), cause })?;
     let wrong = |cause| FileError::Syntax { path: path.to_owned(), cause };
-    let file: File = toml::from_str(&text).map_err(|error| wrong(described(&text, &error)))?;
+    let file: FeedsFile = toml::from_str(&text).map_err(|error| wrong(described(&text, &error)))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let common = Common {
         folder,

@@ -17,7 +17,7 @@ const SHOWN: usize = 10;
 
 /// Entry of the manifest; its key is the UUID of the event.
 #[derive(Debug, Deserialize)]
-struct Entry {
+struct ManifestEntry {
     timestamp: Value,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn fetch(
     };
     let mut budget = Budget::new(access.feed);
     budget.spend(&body.file)?;
-    let manifest: BTreeMap<String, Entry> = parse_json(&mut body.file)?;
+    let manifest: BTreeMap<String, ManifestEntry> = parse_json(&mut body.file)?;
     if manifest.len() > MAX_EVENTS {
         return Err(FeedError::List(format!("has more than {MAX_EVENTS} events")));
     }

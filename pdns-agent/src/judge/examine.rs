@@ -46,12 +46,12 @@ pub(super) struct Examiner<'k> {
     sets: NewSets,
     sensors: Vec<String>,
     takes_first_seen: bool,
-    step: Step,
+    step: ExaminedStep,
 }
 
 /// What was remembered since the last [`Examiner::settle`].
 #[derive(Default)]
-struct Step {
+struct ExaminedStep {
     young: Vec<(u64, Option<u8>)>,
     known: Vec<u64>,
     failed: Vec<u64>,
@@ -81,7 +81,7 @@ impl<'k> Examiner<'k> {
             sets: NewSets::default(),
             sensors: Vec::new(),
             takes_first_seen: takes_first_seen && settings.first_seen != FirstSeen::Nothing,
-            step: Step::default(),
+            step: ExaminedStep::default(),
         }
     }
 
@@ -93,7 +93,7 @@ impl<'k> Examiner<'k> {
 
     /// What was examined need not be examined again.
     pub(super) fn settle(&mut self) {
-        self.step = Step::default();
+        self.step = ExaminedStep::default();
     }
 
     /// What was examined since the last [`Examiner::settle`] will be examined again.

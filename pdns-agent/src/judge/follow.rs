@@ -75,24 +75,24 @@ enum Ended {
 }
 
 /// What a step came to.
-enum Progress {
+enum JudgeProgress {
     Worked,
     Idle,
 }
 
 /// Why a step failed.
-enum Failure {
+enum StepFailure {
     Store(StoreError),
     Sink(SinkError),
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for StepFailure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<SinkError> for Failure {
+impl From<SinkError> for StepFailure {
     fn from(error: SinkError) -> Self {
         Self::Sink(error)
     }
@@ -184,8 +184,8 @@ impl Judge<'_, '_> {
                     }
                 }
                 Ok(false) => break,
-                Err(Failure::Sink(error)) => return Err(error.into()),
-                Err(Failure::Store(error))
+                Err(StepFailure::Sink(error)) => return Err(error.into()),
+                Err(StepFailure::Store(error))
                     if self.has_worked
                         && error.retry() != Retry::Never
                         && !matches!(error, StoreError::Judged { .. }) =>
@@ -193,7 +193,7 @@ impl Judge<'_, '_> {
                     self.rest(&mut pause, &error);
                     continue;
                 }
-                Err(Failure::Store(cause)) => return Err(cannot("judge the store")(cause)),
+                Err(StepFailure::Store(cause)) => return Err(cannot("judge the store")(cause)),
             }
             self.has_worked = true;
             match self.session(&mut store)? {
@@ -241,7 +241,7 @@ impl Judge<'_, '_> {
     }
 
     /// Takes the lease, and waits for it if that is wanted; returns false if the process should stop.
-    fn take_lease(&mut self, store: &mut Store) -> Result<bool, Failure> {
+    fn take_lease(&mut self, store: &mut Store) -> Result<bool, StepFailure> {
         let mut is_told = false;
         loop {
             match store.judge().take(&self.lease, self.now()) {
@@ -264,7 +264,7 @@ impl Judge<'_, '_> {
     }
 
     /// Reads the state, and learns which domains are known.
-    fn begin(&mut self, store: &mut Store) -> Result<(), Failure> {
+    fn begin(&mut self, store: &mut Store) -> Result<(), StepFailure> {
         let (state, _) = store.reader().judge()?;
         let known = state.as_deref().map(State::decode);
         if matches!(known, Some(None)) {
@@ -310,7 +310,7 @@ impl Judge<'_, '_> {
     }
 
     /// Learns the domains of the names that were judged, without some of them.
-    fn learn(&mut self, store: &mut Store, except: &HashSet<NameBuf>) -> Result<(), Failure> {
+    fn learn(&mut self, store: &mut Store, except: &HashSet<NameBuf>) -> Result<(), StepFailure> {
         self.examiner.forget();
         let mut texts: Vec<Vec<u8>> = Vec::new();
         for (from, until) in self.state.records.done() {
@@ -348,7 +348,7 @@ impl Judge<'_, '_> {
 
     /// Judges the names of the days since the last change again, because the store lost names or numbered them anew.
     /// Their events have the same identifiers as before.
-    fn read_again(&mut self, store: &mut Store, ends: &Ends) -> Result<(), Failure> {
+    fn read_again(&mut self, store: &mut Store, ends: &Ends) -> Result<(), StepFailure> {
         let now = self.now();
         let first = (self.state.updated / DAY).max((now / DAY).saturating_sub(MAX_DAYS));
         tracing::warn!(
@@ -394,7 +394,7 @@ impl Judge<'_, '_> {
         let mut pause = Pause::default();
         while !self.is_stopped() {
             let outcome = if self.mode.all && self.pending.is_none() {
-                self.all(store).map(|()| Progress::Worked)
+                self.all(store).map(|()| JudgeProgress::Worked)
             } else {
                 self.step(store)
             };
@@ -404,9 +404,9 @@ impl Judge<'_, '_> {
                         tracing::info!("judging again");
                     }
                     match progress {
-                        Progress::Worked => {}
-                        Progress::Idle if self.mode.once => return Ok(Ended::Done),
-                        Progress::Idle => self.sleep(self.settings.interval),
+                        JudgeProgress::Worked => {}
+                        JudgeProgress::Idle if self.mode.once => return Ok(Ended::Done),
+                        JudgeProgress::Idle => self.sleep(self.settings.interval),
                     }
                     continue;
                 }
@@ -416,12 +416,14 @@ impl Judge<'_, '_> {
                 self.examiner.undo();
             }
             match failure {
-                Failure::Sink(error) if matches!(error, SinkError::Output(_)) => {
+                StepFailure::Sink(error) if matches!(error, SinkError::Output(_)) => {
                     return Err(error.into());
                 }
-                Failure::Sink(error) => self.rest(&mut pause, &error),
-                Failure::Store(error @ StoreError::Judged { .. }) => return Ok(Ended::Lost(error)),
-                Failure::Store(error) => match error.retry() {
+                StepFailure::Sink(error) => self.rest(&mut pause, &error),
+                StepFailure::Store(error @ StoreError::Judged { .. }) => {
+                    return Ok(Ended::Lost(error));
+                }
+                StepFailure::Store(error) => match error.retry() {
                     Retry::Never => return Err(cannot("go on judging")(error)),
                     Retry::Reopen => {
                         tracing::warn!(cause = with_causes(&error), "opening the store again");
@@ -436,7 +438,7 @@ impl Judge<'_, '_> {
     }
 
     /// Judges everything that is there, and goes on behind it.
-    fn all(&mut self, store: &mut Store) -> Result<(), Failure> {
+    fn all(&mut self, store: &mut Store) -> Result<(), StepFailure> {
         let ends = Ends::read(store)?;
         let existing = judge_existing(self.knowledge, store, self.stop)?;
         if self.is_stopped() {
@@ -475,7 +477,7 @@ impl Judge<'_, '_> {
     }
 
     /// Judges a piece of what is new.
-    fn step(&mut self, store: &mut Store) -> Result<Progress, Failure> {
+    fn step(&mut self, store: &mut Store) -> Result<JudgeProgress, StepFailure> {
         if let Some(pending) = self.pending.take() {
             self.commit(store, pending)?;
         }
@@ -483,7 +485,7 @@ impl Judge<'_, '_> {
         let ends = Ends::read(store)?;
         if self.is_lost(store, &ends) {
             self.read_again(store, &ends)?;
-            return Ok(Progress::Worked);
+            return Ok(JudgeProgress::Worked);
         }
         let mut next = self.state.clone();
         next.records.extend(&ends.records);
@@ -498,18 +500,18 @@ impl Judge<'_, '_> {
             } else {
                 self.renew(store)?;
             }
-            return Ok(Progress::Idle);
+            return Ok(JudgeProgress::Idle);
         }
         let events: Events =
             self.examiner.examine(store, &mut next, &records, &failed, self.now())?;
         self.write(store, &events)?;
         next.left = next.records.octets(&ends.records) + next.negatives.octets(&ends.negatives);
         self.commit(store, next)?;
-        Ok(Progress::Worked)
+        Ok(JudgeProgress::Worked)
     }
 
     /// Writes events. While a sink takes none, the same events wait, so that the other sinks get them once.
-    fn write(&mut self, store: &mut Store, events: &Events) -> Result<(), Failure> {
+    fn write(&mut self, store: &mut Store, events: &Events) -> Result<(), StepFailure> {
         let mut taken = Taken::default();
         let mut pause = Pause::default();
         loop {
@@ -533,7 +535,7 @@ impl Judge<'_, '_> {
     }
 
     /// Writes the state, of which all events are written.
-    fn commit(&mut self, store: &mut Store, mut next: State) -> Result<(), Failure> {
+    fn commit(&mut self, store: &mut Store, mut next: State) -> Result<(), StepFailure> {
         self.examiner.settle();
         self.sinks.count(&mut next.counters);
         let now = self.now();

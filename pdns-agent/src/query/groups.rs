@@ -229,12 +229,12 @@ pub fn days(store: &mut Reader<'_>, grouping: &Grouping) -> Result<BTreeMap<u32,
 }
 
 /// Rows that are read together.
-enum Walk {
+enum GroupWalk {
     Part(Part),
     Names(Vec<NameBuf>),
 }
 
-impl Walk {
+impl GroupWalk {
     /// Passes the rows that match the filter to the callback, with their keys.
     fn keyed(
         &self,
@@ -281,7 +281,7 @@ impl Walk {
 
 /// Returns walks over all rows that may count: by name for a few names below a domain, otherwise by part of the
 /// store.
-fn walks(store: &mut Reader<'_>, grouping: &Grouping) -> Result<Vec<Walk>, StoreError> {
+fn walks(store: &mut Reader<'_>, grouping: &Grouping) -> Result<Vec<GroupWalk>, StoreError> {
     let apex = grouping.by.apex();
     if let Some(apex) = apex
         && grouping.kind == Kind::Record
@@ -301,9 +301,9 @@ fn walks(store: &mut Reader<'_>, grouping: &Grouping) -> Result<Vec<Walk>, Store
         if names.len() <= LOOK_UPS {
             names.sort_unstable();
             names.dedup();
-            return Ok(vec![Walk::Names(names)]);
+            return Ok(vec![GroupWalk::Names(names)]);
         }
     }
     let parts = store.parts(apex.map(NameBuf::as_name));
-    Ok(parts.into_iter().map(Walk::Part).collect())
+    Ok(parts.into_iter().map(GroupWalk::Part).collect())
 }

@@ -24,13 +24,13 @@ const TOGETHER: usize = 4_096;
 
 /// Sums of the rows of one subject.
 #[derive(Clone, Default)]
-struct Sum {
+struct SightingSum {
     count: u64,
     times: Option<(u32, u32)>,
     sensors: SensorSet,
 }
 
-impl Sum {
+impl SightingSum {
     fn add(&mut self, row: &StoredRecord) {
         let seen = &row.seen;
         self.count = self.count.saturating_add(seen.count);
@@ -48,11 +48,11 @@ pub fn sightings(
     store: &mut Reader<'_>,
     subjects: &[TagSubject],
 ) -> Result<BTreeMap<TagSubject, Sighting>, StoreError> {
-    let mut sums: HashMap<TagSubject, Sum> = HashMap::new();
+    let mut sums: HashMap<TagSubject, SightingSum> = HashMap::new();
     names(store, subjects, &mut sums)?;
     addresses(store, subjects, &mut sums)?;
     let sensors = store.sensors()?;
-    let sighting = |sum: Sum| {
+    let sighting = |sum: SightingSum| {
         let (time_first, time_last) = sum.times.unwrap_or_default();
         let mut sensors: Vec<String> = sum.sensors.names(&sensors).map(str::to_owned).collect();
         sensors.sort_unstable();
@@ -62,12 +62,12 @@ pub fn sightings(
 }
 
 /// The names among the subjects.
-struct Wanted<'s> {
+struct WantedSubjects<'s> {
     own: HashSet<&'s str>,
     below: HashSet<&'s str>,
 }
 
-impl Wanted<'_> {
+impl WantedSubjects<'_> {
     /// Returns true if a name is a subject, or at or below one.
     fn has(&self, name: Name<'_>) -> bool {
         self.own.contains(name.as_str())
@@ -78,9 +78,9 @@ impl Wanted<'_> {
 fn names(
     store: &mut Reader<'_>,
     subjects: &[TagSubject],
-    sums: &mut HashMap<TagSubject, Sum>,
+    sums: &mut HashMap<TagSubject, SightingSum>,
 ) -> Result<(), StoreError> {
-    let mut wanted = Wanted { own: HashSet::new(), below: HashSet::new() };
+    let mut wanted = WantedSubjects { own: HashSet::new(), below: HashSet::new() };
     for subject in subjects {
         match subject {
             TagSubject::Name(name) => wanted.own.insert(name.as_str()),
@@ -133,7 +133,7 @@ fn names(
 fn addresses(
     store: &mut Reader<'_>,
     subjects: &[TagSubject],
-    sums: &mut HashMap<TagSubject, Sum>,
+    sums: &mut HashMap<TagSubject, SightingSum>,
 ) -> Result<(), StoreError> {
     let nets: HashSet<_> = subjects.iter().filter_map(TagSubject::net).collect();
     if nets.len() <= ADDRESSES_ONE_BY_ONE {

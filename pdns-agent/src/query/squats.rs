@@ -66,14 +66,14 @@ pub struct SeenSquats {
 
 /// Rows of the names of one imitation.
 #[derive(Default)]
-struct Rows {
+struct SquatRows {
     names: u64,
     last_name: Option<NameBuf>,
     records: Option<Seen>,
     negatives: Option<Seen>,
 }
 
-impl Rows {
+impl SquatRows {
     /// Adds a row; the rows of a name come one after the other.
     fn add(&mut self, row: &StoredRecord) {
         if self.last_name.as_ref() != Some(&row.rrname) {
@@ -180,7 +180,7 @@ fn group(index: &MimicIndex, names: &[NameBuf], kinds: &[MimicKind]) -> Groups {
 
 /// Reads the rows of the names.
 fn read(store: &mut Reader<'_>, groups: Groups) -> Result<Vec<SeenSquat>, StoreError> {
-    let mut squats: Vec<(SeenSquat, Rows)> = Vec::with_capacity(groups.len());
+    let mut squats: Vec<(SeenSquat, SquatRows)> = Vec::with_capacity(groups.len());
     let mut due: Vec<(NameBuf, usize)> = Vec::new();
     for (place, (name, (kind, score, names))) in groups.into_iter().enumerate() {
         due.extend(names.into_iter().map(|name| (name, place)));
@@ -195,7 +195,7 @@ fn read(store: &mut Reader<'_>, groups: Groups) -> Result<Vec<SeenSquat>, StoreE
             resolves: false,
             is_own: false,
         };
-        squats.push((squat, Rows::default()));
+        squats.push((squat, SquatRows::default()));
     }
     for due in due.chunks(AT_ONCE) {
         let (names, places): (Vec<NameBuf>, Vec<usize>) = due.iter().cloned().unzip();
@@ -211,7 +211,7 @@ fn read(store: &mut Reader<'_>, groups: Groups) -> Result<Vec<SeenSquat>, StoreE
             ControlFlow::Continue(())
         })?;
     }
-    let complete = |(mut squat, rows): (SeenSquat, Rows)| {
+    let complete = |(mut squat, rows): (SeenSquat, SquatRows)| {
         let seen = rows.records.or(rows.negatives)?;
         squat.resolves = rows.records.is_some();
         squat.names = rows.names;

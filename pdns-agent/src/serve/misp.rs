@@ -92,7 +92,7 @@ fn answer(
     let media =
         if file == FeedFile::Hashes { "text/csv; charset=utf-8" } else { "application/json" };
     let pulse = out.pulse();
-    let mut lines = Lines { out, media, has_begun: false, line: Vec::new() };
+    let mut lines = AnswerLines { out, media, has_begun: false, line: Vec::new() };
     let mut nothing = io::sink();
     let event: &mut dyn Write = if is_event { &mut lines } else { &mut nothing };
     let mut written = writer.begin(event);
@@ -117,14 +117,14 @@ fn answer(
 }
 
 /// Passes on what is written, line by line.
-struct Lines<'o> {
+struct AnswerLines<'o> {
     out: &'o mut Out,
     media: &'static str,
     has_begun: bool,
     line: Vec<u8>,
 }
 
-impl Lines<'_> {
+impl AnswerLines<'_> {
     fn begin(&mut self) {
         if !self.has_begun {
             self.out.begin(self.media, HeaderMap::new());
@@ -133,7 +133,7 @@ impl Lines<'_> {
     }
 }
 
-impl Write for Lines<'_> {
+impl Write for AnswerLines<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             match part.split_last() {

@@ -68,7 +68,7 @@ pub struct Log {
 }
 
 /// Result of reading the next chunk.
-enum Step {
+enum ReadStep {
     /// Number of bytes read; zero at the end.
     Got(usize),
     Rewritten,
@@ -249,8 +249,8 @@ impl Log {
             // Do not read beyond the position, so that the digest covers exactly the bytes before it.
             let left = offset.saturating_sub(self.lines.reached());
             let got = match self.step(usize::try_from(left).unwrap_or(usize::MAX))? {
-                Step::Got(got) => got,
-                Step::Rewritten => {
+                ReadStep::Got(got) => got,
+                ReadStep::Rewritten => {
                     return Err(SourceError::Rewritten { path: self.path.clone() });
                 }
             };
@@ -293,7 +293,7 @@ impl Log {
         }
         let mut left = budget.max(1);
         loop {
-            let Step::Got(got) = self.step(left)? else { return Ok(Progress::Truncated) };
+            let ReadStep::Got(got) = self.step(left)? else { return Ok(Progress::Truncated) };
             if self.lines.needs_recall() {
                 // Once for each line, which is at most as long as a line may be.
                 self.recall();
@@ -338,7 +338,7 @@ impl Log {
 
     /// Takes the bytes read ahead, or reads the next chunk, and verifies that all pending bytes come from
     /// this log.
-    fn step(&mut self, at_most: usize) -> Result<Step, SourceError> {
+    fn step(&mut self, at_most: usize) -> Result<ReadStep, SourceError> {
         let ahead = self.lines.pending().len();
         let read = if std::mem::take(&mut self.ahead) && ahead > 0 {
             Ok(ahead)
@@ -349,9 +349,9 @@ impl Log {
         if !self.is_intact()? {
             self.spent = Spent::Rewritten;
             self.lines.discard();
-            return Ok(Step::Rewritten);
+            return Ok(ReadStep::Rewritten);
         }
-        read.map(Step::Got).map_err(|cause| {
+        read.map(ReadStep::Got).map_err(|cause| {
             let error = self.failed(cause);
             if self.is_packed() {
                 // A decoder cannot continue after an error, whatever its cause.

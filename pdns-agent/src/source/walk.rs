@@ -70,7 +70,7 @@ impl ScanResult {
 }
 
 /// A directory listing.
-struct Listing {
+struct DirectoryListing {
     stat: Stat,
     /// Time when this modification time was first observed.
     since: Instant,
@@ -83,7 +83,7 @@ struct Listing {
     used: bool,
 }
 
-impl Listing {
+impl DirectoryListing {
     fn holds(&self, stat: &Stat) -> bool {
         self.is_of(stat) && self.listed.duration_since(self.since) >= SETTLED
     }
@@ -96,7 +96,7 @@ impl Listing {
 /// Directory listings kept across scans.
 pub(super) struct DirectoryWalker {
     wanted: LogNames,
-    listings: HashMap<PathBuf, Listing>,
+    listings: HashMap<PathBuf, DirectoryListing>,
 }
 
 impl DirectoryWalker {
@@ -140,7 +140,7 @@ impl DirectoryWalker {
                     continue;
                 }
             };
-            let Some(Listing { names, others, example, .. }) = listing else { continue };
+            let Some(DirectoryListing { names, others, example, .. }) = listing else { continue };
             result.skipped.add_all(&dir, *others, example.as_ref());
             for name in names {
                 let path = dir.join(name);
@@ -169,14 +169,27 @@ impl DirectoryWalker {
     }
 
     /// The relevant names in a directory, from memory if it has not changed.
-    fn list(&mut self, dir: &Path, stat: Stat, now: Instant) -> io::Result<Option<&Listing>> {
+    fn list(
+        &mut self,
+        dir: &Path,
+        stat: Stat,
+        now: Instant,
+    ) -> io::Result<Option<&DirectoryListing>> {
         let known = self.listings.get(dir);
         let since = known.filter(|known| known.is_of(&stat)).map_or(now, |known| known.since);
         let fresh = match known {
             Some(known) if known.holds(&stat) => None,
             _ => {
                 let (names, others, example) = read_names(dir, self.wanted)?;
-                Some(Listing { stat, since, listed: now, names, others, example, used: true })
+                Some(DirectoryListing {
+                    stat,
+                    since,
+                    listed: now,
+                    names,
+                    others,
+                    example,
+                    used: true,
+                })
             }
         };
         let listing = match fresh {

@@ -48,7 +48,7 @@ type EachStored<'e> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'e;
 
 /// An entry of the history as stored, after its number and a space.
 #[derive(Serialize, Deserialize)]
-struct Entry<'a> {
+struct SubjectEntry<'a> {
     act: TagAct,
     tag: &'a str,
     value: &'a str,
@@ -451,7 +451,7 @@ pub(in crate::store) fn pack_meta(packed: &mut Pipeline, key: &str) {
 
 fn entry(act: TagAct, field: &str, value: &str) -> String {
     // Texts can always be encoded as JSON.
-    serde_json::to_string(&Entry { act, tag: field, value }).unwrap_or_default()
+    serde_json::to_string(&SubjectEntry { act, tag: field, value }).unwrap_or_default()
 }
 
 /// Decodes a complete entry of the history.
@@ -469,7 +469,7 @@ struct StoredEvent<'e> {
 
 impl<'e> StoredEvent<'e> {
     fn read(entry: &'e [u8]) -> Option<Self> {
-        /// An [`Entry`] that owns its texts if they contain escapes.
+        /// A [`SubjectEntry`] that owns its texts if they contain escapes.
         #[derive(Deserialize)]
         struct Read<'e> {
             act: TagAct,

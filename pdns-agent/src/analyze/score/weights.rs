@@ -30,7 +30,7 @@ pub struct WeightsError {
 /// The file as it is written.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct WeightsFile {
     prior: Option<Spanned<f64>>,
     #[serde(default)]
     weights: BTreeMap<Spanned<String>, Spanned<f64>>,
@@ -58,7 +58,7 @@ impl Weights {
     fn overridden_by(mut self, text: &str) -> Result<Self, WeightsError> {
         let line =
             |start: usize| text.get(..start).map_or(1, |before| before.matches('\n').count() + 1);
-        let file: File = toml::from_str(text).map_err(|error| WeightsError {
+        let file: WeightsFile = toml::from_str(text).map_err(|error| WeightsError {
             line: line(error.span().map_or(0, |span| span.start)),
             reason: error.message().trim().replace('\n', "; "),
         })?;

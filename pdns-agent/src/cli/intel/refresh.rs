@@ -24,7 +24,7 @@ const FEW: u64 = 10;
 /// Memory of a source about fetching.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Fetched {
+struct FetchedFeed {
     state: FetchState,
     attempts: Attempts,
     /// Digests of all that the last import rests on besides the list itself.
@@ -41,7 +41,7 @@ fn basis(feed: &Feed, gate: &str, imported: &str) -> String {
 
 /// Fate of one feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum RefreshOutcome {
     /// It was imported, or nothing has changed.
     Done,
     /// It was imported, but for some lines.
@@ -74,7 +74,7 @@ pub(super) fn run(
             continue;
         }
         let source = known.iter().find(|source| source.name == feed.name);
-        let fetched: Fetched = source.map(remembered).unwrap_or_default();
+        let fetched: FetchedFeed = source.map(remembered).unwrap_or_default();
         if !args.now && !is_named && !fetched.attempts.is_due(feed.interval, terminal.now) {
             continue;
         }
@@ -87,26 +87,26 @@ pub(super) fn run(
         return Ok(Found::Something);
     }
     let is = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
-    if is(Outcome::Failed) == outcomes.len() {
+    if is(RefreshOutcome::Failed) == outcomes.len() {
         return Err(CliError::NoFeedFetched(outcomes.len() as u64));
     }
-    let is_clean = is(Outcome::Failed) + is(Outcome::Rejected) == 0;
+    let is_clean = is(RefreshOutcome::Failed) + is(RefreshOutcome::Rejected) == 0;
     Ok(if is_clean { Found::Something } else { Found::Nothing })
 }
 
-fn remembered(source: &IntelSource) -> Fetched {
+fn remembered(source: &IntelSource) -> FetchedFeed {
     serde_json::from_value(source.fetched.clone()).unwrap_or_default()
 }
 
 /// Fetches one feed. Only errors of the store end the whole command.
 fn refresh(
     feed: &Feed,
-    fetched: Fetched,
+    fetched: FetchedFeed,
     confirm: bool,
     (gate, gate_digest): (&Gate, &str),
     store: &mut Store,
     terminal: &mut Terminal<'_>,
-) -> Result<Outcome, CliError> {
+) -> Result<RefreshOutcome, CliError> {
     let name = &feed.name;
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let assessment = &feed.assessment;
@@ -121,7 +121,7 @@ fn refresh(
         Ok(import) => import,
         Err(error @ StoreError::Leased { .. }) => {
             terminal.say(format_args!("{name}: {error}"));
-            return Ok(Outcome::Busy);
+            return Ok(RefreshOutcome::Busy);
         }
         Err(error) => return Err(importing(error)),
     };
@@ -149,10 +149,10 @@ fn refresh(
     }
     let success = Attempts::after_success(terminal.now);
     if extent == Extent::Unchanged {
-        remember(&mut import, &Fetched { state, attempts: success, basis: fetched.basis });
+        remember(&mut import, &FetchedFeed { state, attempts: success, basis: fetched.basis });
         import.give_up("").map_err(importing)?;
         terminal.say(format_args!("{name}: unchanged"));
-        return Ok(Outcome::Done);
+        return Ok(RefreshOutcome::Done);
     }
     let before = import.source().listed;
     let reading_options = match intel_options(feed) {
@@ -198,15 +198,15 @@ fn refresh(
     // What waits for a confirmation is fetched again, though it has not changed since.
     let state = if has_shrunk && !confirm { fetched.state } else { state };
     let basis = basis(feed, gate_digest, &import.spec.digest);
-    remember(&mut import, &Fetched { state, attempts: success, basis });
+    remember(&mut import, &FetchedFeed { state, attempts: success, basis });
     let tally = import.commit(&mut |_| ()).map_err(importing)?.tally;
     terminal.say(format_args!("{}", sentence(name, reading.accepted, &tally)));
     terminal.say(format_args!("{name}: {}", seen.sentence()));
     let is_clean = reading.rejected() == 0 && problems.is_empty() && (!has_shrunk || confirm);
-    Ok(if is_clean { Outcome::Done } else { Outcome::Rejected })
+    Ok(if is_clean { RefreshOutcome::Done } else { RefreshOutcome::Rejected })
 }
 
-fn remember(import: &mut IndicatorImport<'_>, fetched: &Fetched) {
+fn remember(import: &mut IndicatorImport<'_>, fetched: &FetchedFeed) {
     // Numbers and texts can always be encoded as JSON.
     import.spec.fetched = serde_json::to_value(fetched).ok();
 }
@@ -215,17 +215,17 @@ fn remember(import: &mut IndicatorImport<'_>, fetched: &Fetched) {
 /// alone.
 fn failed(
     mut import: IndicatorImport<'_>,
-    fetched: Fetched,
+    fetched: FetchedFeed,
     reason: &str,
     retry_after: Option<Duration>,
     name: &str,
     terminal: &mut Terminal<'_>,
-) -> Result<Outcome, CliError> {
+) -> Result<RefreshOutcome, CliError> {
     let attempts = fetched.attempts.after_failure(terminal.now, retry_after);
-    remember(&mut import, &Fetched { attempts, ..fetched });
+    remember(&mut import, &FetchedFeed { attempts, ..fetched });
     import.give_up(reason).map_err(importing)?;
     terminal.say(format_args!("{name}: {reason}"));
-    Ok(Outcome::Failed)
+    Ok(RefreshOutcome::Failed)
 }
 
 fn intel_options(feed: &Feed) -> Result<IntelOptions, String> {

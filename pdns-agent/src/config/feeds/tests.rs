@@ -142,7 +142,7 @@ fn the_packages_file_explains_every_key() {
     let full = full.join("\n");
     let feeds = read(&full).unwrap();
     assert_eq!(feeds.len(), full.matches("[feed.").count() - 1);
-    let error = toml::from_str::<File>("[feed.x]\nnonsense = 1").unwrap_err().to_string();
+    let error = toml::from_str::<FeedsFile>("[feed.x]\nnonsense = 1").unwrap_err().to_string();
     let (_, known) = error.split_once("expected one of").unwrap();
     for key in known.split('`').skip(1).step_by(2) {
         assert!(full.contains(&format!("\n{key} = ")), "{key} is missing");

@@ -93,11 +93,11 @@ pub(in crate::decode) struct Span {
 #[derive(Default)]
 pub(in crate::decode) struct MessageNames {
     text: String,
-    known: Vec<Known>,
+    known: Vec<KnownLabels>,
 }
 
 /// A name and its position in the message.
-struct Known {
+struct KnownLabels {
     place: usize,
     name: Span,
     walked: Walked,
@@ -140,7 +140,7 @@ impl MessageNames {
             let walked = compressed::text(message, place, &mut self.text).ok()?;
             let name = span(start, self.text.len());
             if self.known.len() < KNOWN_NAMES {
-                self.known.push(Known { place, name, walked });
+                self.known.push(KnownLabels { place, name, walked });
             }
             (name, walked)
         };

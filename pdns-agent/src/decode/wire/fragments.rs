@@ -44,7 +44,7 @@ struct DatagramKey {
     protocol: u8,
 }
 
-struct Piece {
+struct FragmentPiece {
     offset: usize,
     octets: Box<[u8]>,
 }
@@ -52,7 +52,7 @@ struct Piece {
 /// An incomplete datagram. Pieces are sorted and do not overlap.
 #[derive(Default)]
 struct Pending {
-    pieces: Vec<Piece>,
+    pieces: Vec<FragmentPiece>,
     /// The headers before the payload of the first fragment, ending with that fragment's own.
     header: Option<Box<[u8]>>,
     /// Total length of all payloads in octets, once the last fragment has arrived.
@@ -211,7 +211,7 @@ impl Pending {
 
     fn put(&mut self, fields: &FragmentFields, data: &[u8], header: Option<&[u8]>) {
         let at = self.pieces.partition_point(|piece| piece.offset < fields.offset);
-        self.pieces.insert(at, Piece { offset: fields.offset, octets: data.into() });
+        self.pieces.insert(at, FragmentPiece { offset: fields.offset, octets: data.into() });
         self.have += data.len();
         if fields.is_last {
             self.total = Some(fields.offset + data.len());

@@ -72,7 +72,7 @@ pub(super) struct Carried {
 }
 
 /// Data received out of order.
-struct Piece {
+struct StreamPiece {
     octets: Box<[u8]>,
     carried: Carried,
 }
@@ -103,7 +103,7 @@ pub(super) struct Stream {
     /// Octets in order that are not used yet: the beginning of a message.
     ready: Vec<u8>,
     marks: Vec<FrameMark>,
-    later: BTreeMap<u64, Piece>,
+    later: BTreeMap<u64, StreamPiece>,
     later_cost: usize,
     /// Position after the last octet, once the sender has closed the stream.
     end: Option<u64>,
@@ -256,7 +256,7 @@ impl Stream {
                 self.later_cost += octets.len() + OVERHEAD;
                 let missing = if to == end { carried.missing } else { 0 };
                 let carried = Carried { frames: 0, missing, ..carried };
-                self.later.insert(from, Piece { octets, carried });
+                self.later.insert(from, StreamPiece { octets, carried });
                 last = Some(from);
             }
             from = resume;

@@ -214,7 +214,7 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
                 return Ok(());
             }
         };
-        while let Some(role) = map.next_key_seed(Key { within_id })? {
+        while let Some(role) = map.next_key_seed(JsonKey { within_id })? {
             let Some(role) = role else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -232,11 +232,11 @@ impl<'de> Visitor<'de> for Cell<'_, 'de> {
 }
 
 /// Reads a key of the object, or of `id` within it; `None` for an irrelevant one.
-struct Key {
+struct JsonKey {
     within_id: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for JsonKey {
     type Value = Option<Role>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -244,7 +244,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl Visitor<'_> for Key {
+impl Visitor<'_> for JsonKey {
     type Value = Option<Role>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

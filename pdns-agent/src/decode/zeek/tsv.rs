@@ -23,12 +23,12 @@ pub(super) struct Header {
     unset: Vec<u8>,
     /// True if `#path` names a DNS log; `None` before it.
     is_dns: Option<bool>,
-    rows: Rows,
+    rows: TsvRows,
 }
 
 /// Kind of rows under a header.
 #[derive(Debug)]
-enum Rows {
+enum TsvRows {
     /// Not known yet.
     Unknown,
     /// Records of another log.
@@ -58,7 +58,7 @@ impl Default for Header {
             empty: b"(empty)".to_vec(),
             unset: b"-".to_vec(),
             is_dns: None,
-            rows: Rows::Unknown,
+            rows: TsvRows::Unknown,
         }
     }
 }
@@ -79,7 +79,7 @@ impl Header {
         } else if let Some(path) = self.value(line, b"path") {
             let is_dns = is_dns_path(path);
             self.is_dns = Some(is_dns);
-            self.rows = if is_dns { Rows::Unknown } else { Rows::Other };
+            self.rows = if is_dns { TsvRows::Unknown } else { TsvRows::Other };
         } else if let Some(names) = self.value(line, b"fields") {
             self.rows = self.rows_under(names);
         }
@@ -89,15 +89,15 @@ impl Header {
         line.strip_prefix(key)?.strip_prefix(self.separator.as_slice())
     }
 
-    fn rows_under(&self, names: &[u8]) -> Rows {
+    fn rows_under(&self, names: &[u8]) -> TsvRows {
         let is_usable = !self.separator.is_empty() && !self.set_separator.is_empty();
         match self.is_dns {
-            Some(false) => Rows::Other,
-            Some(true) if !is_usable => Rows::Unusable,
+            Some(false) => TsvRows::Other,
+            Some(true) if !is_usable => TsvRows::Unusable,
             is_dns => match self.columns(names) {
-                Some(columns) => Rows::Dns(columns),
-                None if is_dns.is_some() => Rows::Unusable,
-                None => Rows::Other,
+                Some(columns) => TsvRows::Dns(columns),
+                None if is_dns.is_some() => TsvRows::Unusable,
+                None => TsvRows::Other,
             },
         }
     }
@@ -117,7 +117,7 @@ impl Header {
 
     /// Returns true if the kind of rows is known.
     pub(super) fn is_known(&self) -> bool {
-        !matches!(self.rows, Rows::Unknown)
+        !matches!(self.rows, TsvRows::Unknown)
     }
 
     /// Processes a line of bare column names, and returns true if it is one.
@@ -129,7 +129,7 @@ impl Header {
         }
         match self.columns(line) {
             Some(columns) => {
-                self.rows = Rows::Dns(columns);
+                self.rows = TsvRows::Dns(columns);
                 true
             }
             None => false,
@@ -148,10 +148,10 @@ impl Header {
         columns: &mut Columns,
     ) -> Result<Parsed, Rejection> {
         let rejection = match &self.rows {
-            Rows::Other => return Ok(Parsed::Other),
-            Rows::Unusable => return Err(Rejection::UnusableHeader),
-            Rows::Unknown => Rejection::NoHeader,
-            Rows::Dns(fields) => {
+            TsvRows::Other => return Ok(Parsed::Other),
+            TsvRows::Unusable => return Err(Rejection::UnusableHeader),
+            TsvRows::Unknown => Rejection::NoHeader,
+            TsvRows::Dns(fields) => {
                 let count_fits = self.cells(fields, line, row, columns);
                 if count_fits && row.ts != RawValue::Text(b"ts") {
                     return Ok(Parsed::Row);

@@ -15,11 +15,11 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins
 
 /// The spool and its thread. The thread ends with the process.
 pub(super) struct Webhook {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
     folder: PathBuf,
 }
 
-struct Shared {
+struct SharedQueue {
     state: Mutex<SendState>,
     changed: Condvar,
 }
@@ -30,7 +30,7 @@ struct SendState {
     is_failing: bool,
 }
 
-impl Shared {
+impl SharedQueue {
     fn lock(&self) -> MutexGuard<'_, SendState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,7 +51,7 @@ impl Webhook {
         };
         let folder = settings.spool.clone();
         let spool = Spool::open(&folder, settings.most).map_err(at(&folder))?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedQueue {
             state: Mutex::new(SendState { spool, is_failing: false }),
             changed: Condvar::new(),
         });
@@ -106,7 +106,7 @@ struct Sender {
 }
 
 impl Sender {
-    fn run(&self, shared: &Shared) {
+    fn run(&self, shared: &SharedQueue) {
         let mut pause = PAUSE.0;
         loop {
             let mut state = shared.lock();
@@ -115,7 +115,7 @@ impl Sender {
             }
             let peeked = state.spool.peek(self.batch);
             drop(state);
-            let outcome = peeked.map_err(Failure::Spool).and_then(|(lines, after)| {
+            let outcome = peeked.map_err(PostFailure::Spool).and_then(|(lines, after)| {
                 self.send(&lines).map(|refused| (refused, after, lines.len()))
             });
             let outcome = outcome.and_then(|(refused, after, count)| {
@@ -124,7 +124,7 @@ impl Sender {
                     tracing::warn!(%error, events = count, "the web hook refused events, dropping them");
                     state.spool.dropped += count as u64;
                 }
-                state.spool.advance(after).map_err(Failure::Spool)
+                state.spool.advance(after).map_err(PostFailure::Spool)
             });
             let mut state = shared.lock();
             match outcome {
@@ -150,7 +150,7 @@ impl Sender {
     }
 
     /// Sends lines; returns the reason if the server will never take them.
-    fn send(&self, lines: &[String]) -> Result<Option<OutgoingError>, Failure> {
+    fn send(&self, lines: &[String]) -> Result<Option<OutgoingError>, PostFailure> {
         let body = lines.concat();
         let (body, media) = if self.batch == 1 {
             (body.trim_end().to_owned(), "application/json")
@@ -165,13 +165,13 @@ impl Sender {
             Err(error @ OutgoingError::Status { status: 400 | 413 | 415 | 422, .. }) => {
                 Ok(Some(error))
             }
-            Err(error) => Err(Failure::Request(error)),
+            Err(error) => Err(PostFailure::Request(error)),
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum PostFailure {
     #[error("cannot use the spool: {0}")]
     Spool(io::Error),
     #[error(transparent)]

@@ -3,7 +3,7 @@
 //! Part of `query/groups`. The reader holds one part; the adder, on a thread of its own, holds the previous
 //! one. A large part is held alone.
 
-use super::{Grouping, Walk};
+use super::{GroupWalk, Grouping};
 use crate::observation::Seen;
 use crate::store::{NameTotals, Part, Reader, StoreError};
 use std::sync::mpsc;
@@ -13,14 +13,14 @@ use std::thread;
 const LARGE: u32 = 350_000;
 
 /// Returns the parts to read whole, if names and the type codes of rows are enough for the grouping.
-pub(super) fn parts(grouping: &Grouping, walks: &[Walk]) -> Option<Vec<Part>> {
+pub(super) fn parts(grouping: &Grouping, walks: &[GroupWalk]) -> Option<Vec<Part>> {
     let Grouping { by, filter, .. } = grouping;
     if !by.is_of_name() || filter.outcome.is_some() || filter.tag.is_some() {
         return None;
     }
-    let part = |walk: &Walk| match walk {
-        Walk::Part(part) => Some(*part),
-        Walk::Names(_) => None,
+    let part = |walk: &GroupWalk| match walk {
+        GroupWalk::Part(part) => Some(*part),
+        GroupWalk::Names(_) => None,
     };
     walks.iter().map(part).collect()
 }

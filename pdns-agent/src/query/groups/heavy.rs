@@ -7,7 +7,7 @@
 //! not, one more pass takes all slots that could hold a better group.
 
 use super::tally::{EachGroup, Sums, tally as tally_each};
-use super::{Grouping, Keys, Totals, Walk};
+use super::{GroupWalk, Grouping, Keys, Totals};
 use crate::query::order::TopN;
 use crate::store::{Reader, StoreError};
 
@@ -21,7 +21,7 @@ const FIRST: (usize, usize) = (4, 8);
 pub(super) fn tally(
     store: &mut Reader<'_>,
     grouping: &Grouping,
-    walks: &[Walk],
+    walks: &[GroupWalk],
     wanted: usize,
     most: usize,
     take: &mut EachGroup<'_>,

@@ -7,7 +7,7 @@
 //! the same rows.
 
 use super::key::{KeyRef, Keyed};
-use super::{By, Group, GroupKey, Grouping, Keys, Totals, Walk, ahead};
+use super::{By, Group, GroupKey, GroupWalk, Grouping, Keys, Totals, ahead};
 use crate::hash::Router;
 use crate::query::DAY;
 use crate::store::{NameTotal, Reader, StoreError};
@@ -23,7 +23,7 @@ struct Shard {
 }
 
 /// A sum that is not complete yet.
-struct Sum {
+struct GroupSum {
     key: GroupKey,
     hash: u64,
     of_one_part: bool,
@@ -59,7 +59,7 @@ pub(super) type EachGroup<'e> = dyn FnMut(GroupRef<'_>) + Send + 'e;
 
 /// The sums of one pass.
 pub(super) struct Sums {
-    sums: HashTable<Sum>,
+    sums: HashTable<GroupSum>,
     router: Router,
 }
 
@@ -80,7 +80,7 @@ impl Sums {
             }
             Entry::Vacant(place) => {
                 let of_one_part = key.is_of_one_part(&self.router);
-                place.insert(Sum { key: key.to_key(), hash, of_one_part, names, rows });
+                place.insert(GroupSum { key: key.to_key(), hash, of_one_part, names, rows });
             }
         }
     }
@@ -139,7 +139,7 @@ fn each_sorted(
 pub(super) fn tally(
     store: &mut Reader<'_>,
     grouping: &Grouping,
-    walks: &[Walk],
+    walks: &[GroupWalk],
     most: usize,
     admits: &(dyn Fn(u64) -> bool + Sync),
     take: &mut EachGroup<'_>,

@@ -25,7 +25,7 @@ const MAX_NAMES: usize = 5_000;
 const ROOM: usize = 8 * MAX_RECORDS;
 
 /// The records of one subject, summed up as they are read.
-struct Sum {
+struct SubjectSum {
     seen: Sighting,
     sensors: SensorSet,
     read: usize,
@@ -34,7 +34,7 @@ struct Sum {
     records: Vec<StoredRecord>,
 }
 
-impl Sum {
+impl SubjectSum {
     fn add(&mut self, row: StoredRecord) -> ControlFlow<()> {
         let (seen, of_row) = (&mut self.seen, &row.seen);
         seen.time_first =
@@ -70,7 +70,7 @@ pub(super) fn look_up(
     keeps: bool,
     item: &mut ExportItem<'_>,
 ) -> Result<(), StoreError> {
-    let mut sum = Sum {
+    let mut sum = SubjectSum {
         seen: Sighting::default(),
         sensors: SensorSet::default(),
         read: 0,

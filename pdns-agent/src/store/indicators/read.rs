@@ -20,14 +20,14 @@ const WORDS: usize = 1_000;
 
 /// Subjects that are sought in one bucket.
 #[derive(Default)]
-struct Wanted {
+struct WantedSubject {
     /// Keys of names.
     keys: Vec<Vec<u8>>,
     /// Prefixes; those that contain them are sought.
     nets: Vec<IpNet>,
 }
 
-impl Wanted {
+impl WantedSubject {
     fn is_met_by(&self, key: &[u8]) -> bool {
         match key.first() {
             Some(b'4' | b'6') if !self.nets.is_empty() => {
@@ -41,7 +41,7 @@ impl Wanted {
 /// The buckets to read, and what is sought in each.
 #[derive(Default)]
 struct Search {
-    buckets: BTreeMap<BucketAddress, Wanted>,
+    buckets: BTreeMap<BucketAddress, WantedSubject>,
 }
 
 impl Search {
@@ -78,7 +78,7 @@ impl Search {
 }
 
 /// Listings as stored, with the key of their subject.
-type Found = Vec<(Vec<u8>, Listing)>;
+type FoundListing = Vec<(Vec<u8>, Listing)>;
 
 impl Reader<'_> {
     /// Returns the indicators that apply to any of some subjects, through domains and prefixes that contain them, at
@@ -93,7 +93,7 @@ impl Reader<'_> {
         now: u32,
     ) -> Result<(Vec<Indicator>, bool), StoreError> {
         let search = Search::new(self.store.router.hasher(), subjects);
-        let mut by_shard: BTreeMap<u8, Vec<(&BucketAddress, &Wanted)>> = BTreeMap::new();
+        let mut by_shard: BTreeMap<u8, Vec<(&BucketAddress, &WantedSubject)>> = BTreeMap::new();
         for (place, wanted) in &search.buckets {
             by_shard.entry(place.shard).or_default().push((place, wanted));
         }
@@ -108,7 +108,7 @@ impl Reader<'_> {
         }
         let mut answers = self.store.client.call(&packed)?.into_iter();
         let sources = sources(answers.next().ok_or(StoreError::Reply)?, &sources_key)?;
-        let mut found = Found::new();
+        let mut found = FoundListing::new();
         for (answer, (&shard, buckets)) in answers.zip(&by_shard) {
             for (bucket, (_, wanted)) in reply::list(answer)?.into_iter().zip(buckets) {
                 let Some(bucket) = reply::maybe_octets(bucket)? else { continue };
@@ -139,7 +139,7 @@ impl Reader<'_> {
         let mut words = HashMap::new();
         for shard in Store::shards() {
             let (_, buckets) = read_shard(self.store, shard)?;
-            let mut found = Found::new();
+            let mut found = FoundListing::new();
             for bucket in buckets.values() {
                 select(bucket, &|_| true, &mut found)
                     .ok_or_else(|| StoreError::damaged(&shard_key(self.store, shard)))?;
@@ -169,7 +169,7 @@ impl Reader<'_> {
 
     fn indicators(
         &mut self,
-        found: Found,
+        found: FoundListing,
         sources: &HashMap<u32, IntelSource>,
         now: u32,
     ) -> Result<Vec<Indicator>, StoreError> {
@@ -183,7 +183,7 @@ impl Reader<'_> {
     /// Reads the words of listings that are not known yet.
     fn read_words(
         &mut self,
-        found: &Found,
+        found: &FoundListing,
         words: &mut HashMap<u32, String>,
     ) -> Result<(), StoreError> {
         let texts = found
@@ -218,7 +218,11 @@ fn shard_key(store: &Store, shard: u8) -> String {
 }
 
 /// Adds the listings of the subjects that are wanted; `None` if the bucket is damaged.
-fn select(bucket: &[u8], is_wanted: &dyn Fn(&[u8]) -> bool, found: &mut Found) -> Option<()> {
+fn select(
+    bucket: &[u8],
+    is_wanted: &dyn Fn(&[u8]) -> bool,
+    found: &mut FoundListing,
+) -> Option<()> {
     let mut rest = bucket;
     while !rest.is_empty() {
         let (key, listings) = read_subject(&mut rest)?;

@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Listings of each source: those that it lists, and those that end.
-type Counts = HashMap<u32, (u64, u64)>;
+type SourceCounts = HashMap<u32, (u64, u64)>;
 
 /// Sources and words that listings refer to.
-struct Known {
+struct KnownSources {
     sources: BTreeMap<u32, IntelSource>,
     words: HashSet<u32>,
 }
@@ -46,7 +46,7 @@ impl Store {
             Err(StoreError::Damaged { .. }) if !repair => return Ok(()),
             known => known?,
         };
-        let mut counts = Counts::new();
+        let mut counts = SourceCounts::new();
         for shard in Self::shards() {
             let key = self.keys.intel(&format!("ib{shard:02x}"));
             self.verify_type(&key, "hash", repair, verdict)?;
@@ -108,7 +108,7 @@ impl Store {
         &mut self,
         repair: bool,
         verdict: &mut Verdict,
-    ) -> Result<Known, StoreError> {
+    ) -> Result<KnownSources, StoreError> {
         let (meta_key, source_key, word_key) =
             (self.keys.intel("i"), self.keys.intel("is"), self.keys.intel("iw"));
         let mut packed = Pipeline::default();
@@ -202,15 +202,15 @@ impl Store {
         if repair {
             self.client.call(&packed)?;
         }
-        Ok(Known { sources, words })
+        Ok(KnownSources { sources, words })
     }
 
     fn check_bucket(
         &self,
         address: BucketAddress,
         octets: &[u8],
-        known: &Known,
-        counts: &mut Counts,
+        known: &KnownSources,
+        counts: &mut SourceCounts,
     ) -> Checked {
         let mut checked = Checked::default();
         let mut rest = octets;
@@ -256,7 +256,7 @@ impl Store {
     fn check_counts(
         &mut self,
         sources: &BTreeMap<u32, IntelSource>,
-        counts: &Counts,
+        counts: &SourceCounts,
         repair: bool,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {

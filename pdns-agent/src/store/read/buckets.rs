@@ -92,7 +92,7 @@ impl Meta {
 
 /// Freshness that a look-up requires of the bucket counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
+enum KnownBuckets {
     /// The cached counts, if any: if the name is found, it does not matter whether they are out of date.
     IfAny,
     /// The current counts.
@@ -128,7 +128,7 @@ impl EntryRef<'_> {
 pub(crate) type EachEntry<'e> = &'e mut dyn FnMut(EntryRef<'_>) -> Result<(), StoreError>;
 
 /// Names to find in one partition.
-struct Wanted {
+struct WantedEntries {
     partition: u8,
     /// Buckets of the partition, as cached.
     buckets: Buckets,
@@ -139,7 +139,7 @@ struct Wanted {
 /// Entries that were requested and not found.
 pub(crate) struct Missing {
     kind: Kind,
-    wanted: Vec<Wanted>,
+    wanted: Vec<WantedEntries>,
 }
 
 impl Missing {
@@ -205,11 +205,11 @@ impl Reader<'_> {
         &mut self,
         kind: Kind,
         partitions: impl IntoIterator<Item = u8, IntoIter: Clone> + Clone,
-        known: Known,
+        known: KnownBuckets,
     ) -> Result<Vec<Buckets>, StoreError> {
         let places = partitions.clone().into_iter().map(|partition| (kind, partition));
         let mut remembered = places.clone().map(|place| self.store.buckets.get(&place).copied());
-        if known == Known::IfAny
+        if known == KnownBuckets::IfAny
             && let Some(buckets) = remembered.by_ref().collect::<Option<Vec<Buckets>>>()
         {
             return Ok(buckets);
@@ -291,7 +291,7 @@ impl Reader<'_> {
             names.iter().map(|name| self.store.router.place(name.as_name())).collect();
         let mut entries: Vec<Option<BucketEntry>> = places.iter().map(|_| None).collect();
         let mut wanted: Vec<usize> = (0..names.len()).collect();
-        let mut known = Known::IfAny;
+        let mut known = KnownBuckets::IfAny;
         let mut last: BTreeMap<u8, Buckets> = BTreeMap::new();
         let mut absent: BTreeMap<u8, Vec<u32>> = BTreeMap::new();
         loop {
@@ -333,7 +333,7 @@ impl Reader<'_> {
                     _ => missing.push(at),
                 }
             }
-            (wanted, known, last) = (missing, Known::Now, now);
+            (wanted, known, last) = (missing, KnownBuckets::Now, now);
         }
     }
 
@@ -361,7 +361,7 @@ impl Reader<'_> {
         pointers: &[Pointer],
     ) -> Result<(), StoreError> {
         let partitions: BTreeSet<u8> = pointers.iter().map(|pointer| pointer.partition()).collect();
-        self.buckets_of(kind, partitions.iter().copied(), Known::IfAny).map(|_| ())
+        self.buckets_of(kind, partitions.iter().copied(), KnownBuckets::IfAny).map(|_| ())
     }
 
     /// Requests the entries of all names that these pointers may refer to, by the cached buckets. They must be read
@@ -381,7 +381,7 @@ impl Reader<'_> {
             let buckets =
                 self.store.buckets.get(&(kind, partition)).copied().unwrap_or(Buckets::FIRST);
             let bits = pointers.iter().map(|pointer| (pointer.bits(), false)).collect();
-            Some(Wanted { partition, buckets, bits })
+            Some(WantedEntries { partition, buckets, bits })
         });
         let wanted = wanted.collect();
         self.send_for(Missing { kind, wanted })
@@ -390,7 +390,7 @@ impl Reader<'_> {
     fn send_for(&mut self, missing: Missing) -> Result<AskedEntries, StoreError> {
         let mut packed = Pipeline::default();
         let mut questions = Vec::new();
-        for (at, Wanted { partition, buckets, bits }) in missing.wanted.iter().enumerate() {
+        for (at, WantedEntries { partition, buckets, bits }) in missing.wanted.iter().enumerate() {
             let mut indices: Vec<u32> = bits.iter().map(|&(bits, _)| buckets.of(bits)).collect();
             indices.sort_unstable();
             indices.dedup();
@@ -420,7 +420,7 @@ impl Reader<'_> {
         self.store.client.pairs(questions.len(), &key, &mut |question, field, value| {
             let (at, bucket) = questions.get(question).copied().ok_or(StoreError::Reply)?;
             let wanted = missing.wanted.get_mut(at);
-            let Wanted { partition, bits, .. } = wanted.ok_or(StoreError::Reply)?;
+            let WantedEntries { partition, bits, .. } = wanted.ok_or(StoreError::Reply)?;
             let hash = field.try_into().map_err(|_| StoreError::damaged(&key(question)))?;
             let hash = u64::from_be_bytes(hash);
             let at = bits.binary_search_by_key(&low24(hash), |&(bits, _)| bits);
@@ -445,7 +445,8 @@ impl Reader<'_> {
     ) -> Result<(), StoreError> {
         while !missing.wanted.is_empty() {
             let partitions: Vec<u8> = missing.wanted.iter().map(|one| one.partition).collect();
-            let now = self.buckets_of(missing.kind, partitions.iter().copied(), Known::Now)?;
+            let now =
+                self.buckets_of(missing.kind, partitions.iter().copied(), KnownBuckets::Now)?;
             let mut now = now.into_iter();
             // Where nothing was split, there is no such name.
             let mut absent = Vec::new();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// The texts of a tag, as in its value.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Words {
+struct TagWords {
     #[serde(skip_serializing_if = "String::is_empty")]
     note: String,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -24,7 +24,7 @@ struct Words {
 /// Encodes the value of a tag.
 pub(in crate::store) fn value(tag: &Tag) -> String {
     let words =
-        Words { note: tag.note.clone(), source: tag.source.clone(), author: tag.author.clone() };
+        TagWords { note: tag.note.clone(), source: tag.source.clone(), author: tag.author.clone() };
     // Three texts can always be encoded as JSON.
     let words = serde_json::to_string(&words).unwrap_or_default();
     format!("{} {words}", tag.time)
@@ -34,12 +34,12 @@ pub(in crate::store) fn value(tag: &Tag) -> String {
 /// decoded again only if they differ.
 pub(in crate::store) struct TagReader {
     json: String,
-    words: Words,
+    words: TagWords,
 }
 
 impl Default for TagReader {
     fn default() -> Self {
-        Self { json: "{}".to_owned(), words: Words::default() }
+        Self { json: "{}".to_owned(), words: TagWords::default() }
     }
 }
 
@@ -53,7 +53,7 @@ impl TagReader {
             self.words = serde_json::from_str(json).ok()?;
             json.clone_into(&mut self.json);
         }
-        let Words { note, source, author } = self.words.clone();
+        let TagWords { note, source, author } = self.words.clone();
         Some(Tag { subject, kind, note, source, author, time, listing: None })
     }
 }

@@ -132,7 +132,7 @@ impl Batch {
 
 /// The arguments of one call.
 #[derive(Default)]
-struct Words {
+struct BatchWords {
     /// Known rows, packed, of records and of negative answers.
     known: [Vec<u8>; 2],
     /// Row and count of those among them whose count does not fit.
@@ -237,7 +237,7 @@ impl Packer {
                 }
             };
             let (unknown, before) = (batch.unknown.len(), batch.sightings);
-            let mut words = Words::default();
+            let mut words = BatchWords::default();
             // The records of one name together: the function then reads and writes the name once.
             let mut now: Vec<(u64, u32)> = now
                 .iter()
@@ -269,7 +269,7 @@ impl Packer {
     fn pack_tuple(
         &self,
         batch: &mut Batch,
-        words: &mut Words,
+        words: &mut BatchWords,
         index: u32,
         merged: &Merged<'_>,
         sensor: u16,
@@ -329,7 +329,7 @@ impl Packer {
         partition: u8,
         expected: Option<Mark>,
         mark: Mark,
-        words: &Words,
+        words: &BatchWords,
     ) -> Range<usize> {
         let mut packed = Pipeline::on(std::mem::take(&mut batch.octets));
         let start = packed.size();
