@@ -6,7 +6,7 @@ use super::query_args::LIMIT;
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::analyze::{MimicKind, squats};
 use crate::config::score::ScoreFiles;
-use crate::name::{NameBuf, suffix};
+use crate::name::{Name, NameBuf, suffix};
 use crate::query::{SquatQuery, seen_squats};
 use crate::render::{Format, Judgements};
 use crate::store::Options;
@@ -82,7 +82,7 @@ fn note_cut(is_cut: bool, limit: usize, terminal: &mut Terminal<'_>) {
 /// Reads the domain. Only a registrable domain can be imitated; of a name below one the domain is taken, and that is said.
 fn domain(asked: &Squats, terminal: &mut Terminal<'_>) -> Result<NameBuf, CliError> {
     let typed = name(&asked.domain)?;
-    let domain = suffix::registrable(typed.as_name()).map(|domain| domain.to_buf());
+    let domain = suffix::registrable(typed.as_name()).map(Name::to_buf);
     let domain = domain.ok_or_else(|| CliError::NoDomain(typed.clone()))?;
     if domain != typed {
         terminal.say(format_args!("names that imitate {domain}, the domain of {typed}"));

@@ -3,8 +3,6 @@
 //! A section `[feed.NAME]` describes one feed; keys before the first section are defaults for all of them. The file holds
 //! no secrets: keys and passwords are in environment variables or files of their own.
 
-#![expect(clippy::struct_field_names, reason = "the keys of a file that people write")]
-
 mod feed;
 pub(super) mod value;
 

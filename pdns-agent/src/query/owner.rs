@@ -125,7 +125,7 @@ impl Sharers {
         if self.are_few() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    /// Where more records exist than are read, many domains may.
+    /// More records than are read may be of many domains.
     fn are_few(&self) -> bool {
         self.domains.len() <= MAX_SHARED_DOMAINS && self.read <= MAX_RECORDS
     }

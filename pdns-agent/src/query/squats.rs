@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 /// Number of names whose rows are read at once.
 const AT_ONCE: usize = 4_096;
 
-/// What is sought.
+/// A search for imitations.
 #[derive(Clone, Copy, Debug)]
 pub struct SquatQuery<'q> {
     /// The imitated name; its registrable domain counts.
