@@ -1,5 +1,6 @@
 //! Indicators: imported, shown, weighed against tags, withdrawn; and what of them was seen here.
 
+mod documents;
 mod feeds;
 mod lists;
 

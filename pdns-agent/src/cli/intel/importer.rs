@@ -175,8 +175,7 @@ impl Reading {
             (Some(error), _) => Err(ReadFailure::Store(error)),
             (None, Err(error)) => Err(ReadFailure::Document(error)),
             (None, Ok(summary)) => {
-                let is_guess = options.format.is_none()
-                    && matches!(summary.format, IntelFormat::Text | IntelFormat::Html);
+                let is_guess = options.format.is_none() && summary.format.is_prose();
                 self.guessed = self.guessed.or(is_guess.then_some(summary.format));
                 Ok(())
             }

@@ -5,18 +5,19 @@
 //! counts only if it is not a version.
 
 use super::html::Page;
-use super::item::SkipReason;
+use super::item::{Place, SkipReason};
 use super::lines::Lines;
 use super::sink::{Details, Sink, Stop, shown};
-use super::{IntelError, IntelFormat, IntelItem, IntelOptions};
+use super::{BINARY, IntelError, IntelFormat, IntelItem, IntelOptions, text_head};
 use crate::indicator::ListedIndicator;
 use crate::name::suffix;
 use crate::query::{WrittenAs, listed_subjects, refang};
 use crate::render::escape;
+use crate::source::has_binary;
 use crate::tag::{TagKind, TagSubject};
 use regex::Regex;
 use std::collections::HashSet;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
@@ -84,7 +85,7 @@ pub struct Extracted {
 /// Finds names and addresses in prose, or in a page; every occurrence is handed out.
 ///
 /// # Errors
-/// [`IntelError`] when the input cannot be read, or is not UTF-8 text.
+/// [`IntelError`] when the input cannot be read, or is not text.
 pub fn extract(
     input: &mut dyn BufRead,
     is_html: bool,
@@ -93,7 +94,12 @@ pub fn extract(
     let options = IntelOptions::default();
     let ignored = &mut |_: IntelItem| ControlFlow::Continue(());
     let mut sink = Sink::new(&options, IntelFormat::Text, ignored);
-    let result = lines(input, is_html, &mut sink, &mut |found, _| match each(found) {
+    let head = text_head(input)?;
+    if has_binary(&head) {
+        return Err(IntelError::Binary(BINARY));
+    }
+    let mut input = head.as_slice().chain(input);
+    let result = lines(&mut input, is_html, &mut sink, &mut |found, _| match each(found) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Stop::Caller),
     });
@@ -136,6 +142,12 @@ fn lines(
     let mut page = Page::default();
     let mut text = String::new();
     while let Some(piece) = lines.next_piece(sink)? {
+        // The end of a file that begins as text may be something else, such as the archive behind a script.
+        if piece.text.contains('\0') {
+            sink.problem(Place::Line(piece.number), &piece.text, "it is not text")?;
+            text.clear();
+            continue;
+        }
         match (is_html, text.is_empty()) {
             (true, _) => text.push_str(&page.line(&piece.text)),
             (false, true) => text = piece.text,

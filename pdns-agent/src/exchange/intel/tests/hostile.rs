@@ -2,7 +2,7 @@
 
 use super::{read_with, try_read};
 use crate::exchange::intel::{
-    FORMATS, IntelError, IntelFormat as Is, IntelOptions, SkipReason, read_intel,
+    FORMATS, IntelError, IntelFormat as Is, IntelOptions, SkipReason, extract, read_intel,
 };
 use proptest::prelude::*;
 use std::io::{BufRead, BufReader, Read};
@@ -162,6 +162,19 @@ fn files_of_other_encodings_are_refused() {
     assert!(matches!(refused(b"\x1f\x8b\x08"), IntelError::Compressed));
     assert!(matches!(refused(b"\xff\xfee\0v\0"), IntelError::Utf16));
     assert!(matches!(refused(b"%PDF-1.7\n"), IntelError::Pdf));
+    let program = b"\x7fELF\x02\x01\x01\0evil.example";
+    for input in [&b"PK\x03\x04\x14\0evil.example"[..], program, b"evil.example\0\n"] {
+        assert!(matches!(refused(input), IntelError::Binary(_)));
+        let found = extract(&mut &*input, false, &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(found, Err(IntelError::Binary(_))));
+    }
+    // A named format does not make text of it.
+    let (_, result) = try_read(program, &options(Is::List));
+    assert!(matches!(result, Err(IntelError::Binary("an ELF program"))), "{result:?}");
+    // Behind the first bytes, a line.
+    let text = format!("a.evil.com\n{}\nb.evil.com\0c.evil.com\nd.evil.com", "x ".repeat(20_000));
+    let read = read_with(text.as_bytes(), &options(Is::Text));
+    assert_eq!((read.summary.indicators, read.summary.problems), (2, 1));
 }
 
 #[test]
