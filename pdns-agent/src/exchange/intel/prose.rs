@@ -23,6 +23,9 @@ use std::sync::LazyLock;
 
 /// Longest text of a line that is handed out, in characters.
 const MAX_CONTEXT: usize = 300;
+/// Usual and longest size of the parts in which a line is refanged, in bytes.
+const PART: usize = 1 << 10;
+const MAX_PART: usize = 16 << 10;
 /// Confidence of a name that could be a file.
 const LOW: u8 = 15;
 /// Top-level domains that are extensions of files as well.
@@ -176,11 +179,12 @@ fn boundary(text: &str, sink: &Sink<'_>) -> usize {
 
 /// Reads the text of a line.
 fn line(text: &str, number: u64, sink: &mut Sink<'_>, each: &mut Receiver<'_>) -> Result<(), Stop> {
-    let plain = refang(text);
+    let plain = Refanged::new(text);
     let mut seen = HashSet::new();
-    for found in candidates(&plain) {
+    for found in candidates(&plain.text) {
         let Some((subject, form, is_conditional)) = found.read() else { continue };
-        let is_defanged = found.has_defanged_scheme() || !text.contains(found.text);
+        let as_written = plain.as_written(text, found.at, found.text.len());
+        let is_defanged = found.has_defanged_scheme() || !as_written.contains(found.text);
         let confidence = match found.doubt(&subject, form, is_defanged) {
             Doubt::None => None,
             Doubt::Some => Some(LOW),
@@ -200,11 +204,66 @@ fn line(text: &str, number: u64, sink: &mut Sink<'_>, each: &mut Receiver<'_>) -
             is_defanged,
             text: shown(found.text),
             line: number,
-            context: context(&plain, found.at),
+            context: context(&plain.text, found.at),
         };
         each(extracted, sink)?;
     }
     Ok(())
+}
+
+/// A line whose defanging is undone, part by part, so that what was written at a place is found without a search
+/// through the whole line.
+struct Refanged {
+    text: String,
+    /// Ends of the parts, here and in the line.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Refanged {
+    fn new(line: &str) -> Self {
+        let mut plain = Self { text: String::with_capacity(line.len()), ends: Vec::new() };
+        let mut rest = line;
+        while !rest.is_empty() {
+            let (part, tail) = rest.split_at(part_end(rest));
+            plain.text.push_str(&refang(part));
+            plain.ends.push((plain.text.len(), line.len() - tail.len()));
+            rest = tail;
+        }
+        plain
+    }
+
+    /// The part of the line that became the words at a place.
+    fn as_written<'t>(&self, line: &'t str, at: usize, length: usize) -> &'t str {
+        let first = self.ends.partition_point(|(end, _)| *end <= at);
+        let last = self.ends.partition_point(|(end, _)| *end < at + length);
+        let start = first.checked_sub(1).and_then(|before| self.ends.get(before));
+        let start = start.map_or(0, |(_, end)| *end);
+        let end = self.ends.get(last).map_or(line.len(), |(_, end)| *end);
+        line.get(start..end).unwrap_or_default()
+    }
+}
+
+/// The end of the part that a line begins with: where no brackets and blanks that belong together are split, unless the
+/// text has no such place for long.
+fn part_end(line: &str) -> usize {
+    if line.len() <= PART {
+        return line.len();
+    }
+    let start = line.floor_char_boundary(PART / 2);
+    let most = line.floor_char_boundary(MAX_PART);
+    let (head, tail) = line.split_at(start);
+    let mut before = head.chars().next_back();
+    let mut letters = tail.get(..most - start).unwrap_or_default().char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        let after = letters.peek().map(|(_, letter)| *letter);
+        let is_between = letter.is_whitespace()
+            && [before, after].iter().all(|one| one.is_some_and(char::is_alphanumeric));
+        if is_between || ",;\"'`|=".contains(letter) {
+            return start + at;
+        }
+        before = Some(letter);
+    }
+    most
 }
 
 /// Words that may be a name or an address.
@@ -373,9 +432,18 @@ impl Candidate<'_> {
 fn context(line: &str, at: usize) -> String {
     // Backwards from the place: the line may be long, and have many.
     let head = line.get(..at).unwrap_or_default();
-    let from = head.char_indices().rev().take(MAX_CONTEXT / 2).last().map_or(at, |(from, _)| from);
-    let text: String = line.get(from..).unwrap_or_default().chars().take(MAX_CONTEXT).collect();
-    escape(text.trim()).into_owned()
+    let half = MAX_CONTEXT / 2;
+    let near = head.len().checked_sub(half).and_then(|from| head.get(from..));
+    let before = match near.filter(|near| near.is_ascii()) {
+        Some(near) => near.len(),
+        None => head.chars().rev().take(half).map(char::len_utf8).sum(),
+    };
+    let from = head.len() - before;
+    let shown = line.get(from..).unwrap_or_default();
+    let mut rest = shown.chars();
+    rest.nth(MAX_CONTEXT - 1);
+    let end = shown.len() - rest.as_str().len();
+    escape(shown.get(..end).unwrap_or_default().trim()).into_owned()
 }
 
 #[cfg(test)]
