@@ -3,6 +3,7 @@
 mod documents;
 mod feeds;
 mod lists;
+mod misp;
 
 use crate::cli::Site;
 use crate::export::log;
