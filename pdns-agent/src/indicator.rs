@@ -154,7 +154,7 @@ pub struct Indicator {
 }
 
 /// What a tag has besides, if it stands for an indicator. Times are in seconds since the epoch.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Listing {
     /// Confidence when it was last listed, 0 to [`MAX_CONFIDENCE`].
     pub confidence: u8,

@@ -23,7 +23,7 @@ pub use state::FetchState;
 
 use crate::outgoing::{Body, Client, CopyError, Fetched, OutgoingError, Request, Secret};
 use std::fs::File;
-use std::io::{self, BufReader, Seek as _};
+use std::io::{self, BufRead as _, BufReader, Seek as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -234,8 +234,18 @@ impl Budget {
 
 /// Parses a JSON answer and sets its file back to the start.
 fn parse_json<T: serde::de::DeserializeOwned>(file: &mut File) -> Result<T, FeedError> {
-    let parsed = serde_json::from_reader(BufReader::new(&*file))
-        .map_err(|error| FeedError::Answer(crate::outgoing::printable(&error.to_string())))?;
+    let mut reader = BufReader::new(&*file);
+    let is_page = reader.fill_buf().is_ok_and(|head| head.trim_ascii_start().starts_with(b"<"));
+    let parsed = serde_json::from_reader(reader).map_err(|error| {
+        // A login page, or that of a proxy.
+        let what = if is_page {
+            "it is a web page, not JSON"
+        } else {
+            "it is not the JSON that was asked for"
+        };
+        let reason = crate::outgoing::printable(&error.to_string());
+        FeedError::Answer(format!("{what} ({reason})"))
+    })?;
     file.rewind().map_err(FeedError::TemporaryFile)?;
     Ok(parsed)
 }

@@ -33,7 +33,7 @@ pub use capture::{
     Capture, CaptureError, CaptureOptions, Counters as CaptureCounters, State as Condition,
     drop_privileges,
 };
-pub use first_bytes::{first_bytes, is_utf16, open_unpacked};
+pub use first_bytes::{first_bytes, has_binary, is_utf16, marked_binary, open_unpacked};
 pub use frame::Frame;
 pub use lines::Damage;
 pub use log::{ClosedLog, DEVICE, Log, Progress};

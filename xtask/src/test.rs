@@ -36,6 +36,7 @@ const NEEDS: &[Need] = &[
     Need { program: "named-checkzone", package: "bind9-utils" },
     Need { program: "unbound-checkconf", package: "unbound" },
     Need { program: "dnsmasq", package: "dnsmasq-base" },
+    Need { program: "pdftotext", package: "poppler-utils" },
 ];
 
 /// Filter of `cargo xtask test --quick`, in the language of nextest. It leaves out tests that need root, a browser, Python's

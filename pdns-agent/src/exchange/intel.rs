@@ -47,6 +47,8 @@ use std::ops::ControlFlow;
 pub const MAX_LINE: usize = 1 << 20;
 /// Bytes at the start of a file by which its format is detected.
 const HEAD: u64 = 16 << 10;
+/// Name of data of an unknown type.
+const BINARY: &str = "binary data";
 
 /// Wishes of a caller about a file.
 #[derive(Clone, Debug)]
@@ -99,6 +101,9 @@ pub enum IntelError {
     /// Text in UTF-16.
     #[error("it is UTF-16: convert it first, such as with iconv -f UTF-16 -t UTF-8")]
     Utf16,
+    /// Something other than text.
+    #[error("it is not text, but {0}")]
+    Binary(&'static str),
     /// A PDF document.
     #[error("it is a PDF: convert it to text first, such as with pdftotext")]
     Pdf,
@@ -145,9 +150,11 @@ pub fn read_intel(
     options: &IntelOptions,
     each: &mut dyn FnMut(IntelItem) -> ControlFlow<()>,
 ) -> Result<IntelSummary, IntelError> {
-    let mut head = Vec::new();
-    (&mut *input).take(HEAD).read_to_end(&mut head)?;
-    check_encoding(&head)?;
+    let head = text_head(input)?;
+    let is_prose = options.format.is_none_or(IntelFormat::is_prose);
+    if is_prose && crate::source::has_binary(&head) {
+        return Err(IntelError::Binary(BINARY));
+    }
     let file_name = options.file_name.as_deref().unwrap_or_default();
     let format = options.format.unwrap_or_else(|| detect(&head, file_name));
     if detect::is_stix1(&head) {
@@ -190,18 +197,23 @@ fn read(input: &mut dyn BufRead, is_json: bool, sink: &mut Sink<'_>) -> Result<(
     }
 }
 
-/// Refuses what is not plain UTF-8 text.
-fn check_encoding(head: &[u8]) -> Result<(), IntelError> {
+/// Reads the first bytes, and refuses files that are known not to be plain text.
+fn text_head(input: &mut dyn BufRead) -> Result<Vec<u8>, IntelError> {
+    let mut head = Vec::new();
+    input.take(HEAD).read_to_end(&mut head)?;
     if head.starts_with(&[0x1f, 0x8b]) {
         return Err(IntelError::Compressed);
     }
     if head.starts_with(b"%PDF-") {
         return Err(IntelError::Pdf);
     }
-    if crate::source::is_utf16(head) {
+    if crate::source::is_utf16(&head) {
         return Err(IntelError::Utf16);
     }
-    Ok(())
+    match crate::source::marked_binary(&head) {
+        Some(what) => Err(IntelError::Binary(what)),
+        None => Ok(head),
+    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@
 //! line would mark half of all answers. Rejected are names and addresses for special use (RFC 6761 and the registry
 //! behind it, RFC 6890, RFC 5737, RFC 3849), public suffixes, domains of clouds and hosting companies with all below
 //! them, prefixes that are too wide for one judgement, names of a top list, the shipped list of resolvers and the
-//! operator's `never.txt`, and what an analyst trusts.
+//! operator's `never.txt`, and what an analyst trusts, as far as that trust would silence the feed.
 
-use super::TagRules;
 use super::subject::{Scope, tag_subject};
+use super::{TagRules, TagSet};
 use crate::name::{Name, NameBuf, ancestors, suffix};
-use crate::tag::{Tag, TagKind, TagSubject};
+use crate::tag::{Tag, TagSubject};
 use ipnet::IpNet;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -90,8 +90,8 @@ pub enum GateReason {
     Top,
     /// A subject of a list of what is never a threat, or a prefix that contains one.
     Never(String),
-    /// A subject that an analyst trusts.
-    Trusted,
+    /// A subject that an analyst trusts, by itself or as a part of this one.
+    Trusted(String),
 }
 
 impl fmt::Display for GateReason {
@@ -103,7 +103,7 @@ impl fmt::Display for GateReason {
             Self::TooWide => f.write_str("too wide a prefix"),
             Self::Top => f.write_str("on the top list"),
             Self::Never(of) => write!(f, "{of} is never a threat"),
-            Self::Trusted => f.write_str("trusted by an analyst"),
+            Self::Trusted(of) => write!(f, "trusted by an analyst ({of})"),
         }
     }
 }
@@ -123,7 +123,8 @@ pub struct GateListError {
 pub struct Gate {
     top: HashSet<NameBuf>,
     never: BTreeSet<TagSubject>,
-    trusted: HashSet<TagSubject>,
+    /// What analysts say. Their threats are here, too, since one lifts the trust in something wider.
+    analysts: TagSet,
     /// Domains of clouds and hosting companies.
     hosting: HashSet<NameBuf>,
     /// Each domain above one of these, and that one.
@@ -136,7 +137,8 @@ impl Gate {
     pub fn new(tags: &[Tag], rules: &TagRules) -> Self {
         static NEVER: LazyLock<BTreeSet<TagSubject>> =
             LazyLock::new(|| read_list(SHIPPED).unwrap_or_default());
-        let trusted = tags.iter().filter(|tag| tag.is_own() && tag.kind == TagKind::Trust);
+        let decides = |tag: &&Tag| tag.is_own() && tag.kind.opposite().is_some();
+        let analysts = tags.iter().filter(decides).cloned().collect();
         let hosting = rules.never_silence.clone();
         let above_hosting = hosting
             .iter()
@@ -149,7 +151,7 @@ impl Gate {
         Self {
             top: HashSet::new(),
             never: NEVER.clone(),
-            trusted: trusted.map(|tag| tag.subject.clone()).collect(),
+            analysts: TagSet::with_rules(analysts, rules.clone()),
             hosting,
             above_hosting,
         }
@@ -185,14 +187,24 @@ impl Gate {
     /// Returns the reason why a subject is not accepted as a threat, if there is one.
     #[must_use]
     pub fn rejects(&self, subject: &TagSubject) -> Option<GateReason> {
-        match subject {
+        let listed = match subject {
             TagSubject::Name(name) => self.rejects_name(name),
             TagSubject::Below(name) => self.rejects_name(name).or_else(|| {
                 let shared = self.above_hosting.get(name)?;
                 Some(GateReason::Hosting(format!(".{shared}")))
             }),
             TagSubject::Net(net) => self.rejects_net(*net),
-        }
+        };
+        listed.or_else(|| self.trusted(subject))
+    }
+
+    /// Returns the reason if an analyst's trust would silence a feed that calls this a threat.
+    fn trusted(&self, subject: &TagSubject) -> Option<GateReason> {
+        let analysts = &self.analysts;
+        // A domain with all below it is also refused if only its apex is trusted.
+        let apex = || analysts.silencing(&TagSubject::Name(subject.name()?.clone()));
+        let trust = analysts.silencing(subject).or_else(apex)?;
+        Some(GateReason::Trusted(trust.subject.to_string()))
     }
 
     fn rejects_name(&self, name: &NameBuf) -> Option<GateReason> {
@@ -214,10 +226,8 @@ impl Gate {
         let mut covering = above.map(|name| TagSubject::Below(name.to_buf()));
         let is_never = |subject: &TagSubject| self.never.contains(subject);
         let never = forms.iter().find(|form| is_never(form)).cloned();
-        if let Some(never) = never.or_else(|| covering.find(is_never)) {
-            return Some(GateReason::Never(never.to_string()));
-        }
-        forms.iter().any(|form| self.trusted.contains(form)).then_some(GateReason::Trusted)
+        let never = never.or_else(|| covering.find(is_never))?;
+        Some(GateReason::Never(never.to_string()))
     }
 
     fn rejects_net(&self, net: IpNet) -> Option<GateReason> {
@@ -231,14 +241,10 @@ impl Gate {
         if let Some(special) = NETS.iter().find(overlaps) {
             return Some(GateReason::SpecialUse(special.to_string()));
         }
-        let subject = TagSubject::Net(net);
         let never = self.never.iter().find(|never| {
             never.net().is_some_and(|never| net.contains(&never) || never.contains(&net))
         });
-        if let Some(never) = never {
-            return Some(GateReason::Never(never.to_string()));
-        }
-        self.trusted.contains(&subject).then_some(GateReason::Trusted)
+        never.map(|never| GateReason::Never(never.to_string()))
     }
 }
 
@@ -267,6 +273,7 @@ fn read_list(text: &str) -> Result<BTreeSet<TagSubject>, GateListError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tag::TagKind;
 
     fn reason(gate: &Gate, subject: &str) -> Option<String> {
         gate.rejects(&tag_subject(subject, None).unwrap()).map(|reason| reason.to_string())
@@ -274,7 +281,7 @@ mod tests {
 
     #[test]
     fn mistakes_of_feeds_do_no_harm() {
-        let trust = Tag::new(TagKind::Trust, tag_subject(".intranet-partner.com", None).unwrap());
+        let trust = Tag::new(TagKind::Trust, tag_subject("intranet-partner.com", None).unwrap());
         let mut rules = TagRules::shipped();
         rules.never_silence.insert(NameBuf::parse("hosting.partner.info").unwrap());
         let mut gate = Gate::new(&[trust], &rules);
@@ -302,7 +309,8 @@ mod tests {
             ("never.info", "never.info is never a threat"),
             ("x.all-below.info", ".all-below.info is never a threat"),
             ("45.9.1.77", "45.9.1.0/24 is never a threat"),
-            ("intranet-partner.com", "trusted by an analyst"),
+            ("intranet-partner.com", "trusted by an analyst (intranet-partner.com)"),
+            (".intranet-partner.com", "trusted by an analyst (intranet-partner.com)"),
             (".amazonaws.com", "everybody can have a name below .amazonaws.com"),
             ("amazonaws.com", "everybody can have a name below .amazonaws.com"),
             (".blob.core.windows.net", "a public suffix"),
@@ -335,6 +343,55 @@ mod tests {
         }
         assert_eq!(gate.add_never("a b c").unwrap_err().line, 1);
         assert_eq!(gate.add_top("\n1,a..b").unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn trust_of_analysts_reaches_as_far_as_it_silences() {
+        let mut tags: Vec<Tag> = [
+            (TagKind::Trust, ".partner.com"),
+            (TagKind::Threat, "bad.partner.com"),
+            (TagKind::Trust, "exact.net"),
+            (TagKind::Trust, ".github.io"),
+            (TagKind::Trust, ".shop.github.io"),
+            (TagKind::Trust, ".amazonaws.com"),
+            (TagKind::Trust, "45.61.0.0/16"),
+            (TagKind::Threat, "45.61.9.0/24"),
+            (TagKind::Trust, "2a00:1450::/32"),
+            (TagKind::Interest, ".odd.com"),
+        ]
+        .into_iter()
+        .map(|(kind, subject)| Tag::new(kind, tag_subject(subject, None).unwrap()))
+        .collect();
+        let feed = Tag::new(TagKind::Trust, tag_subject(".vouched.com", None).unwrap());
+        tags.push(Tag { listing: Some(Box::default()), ..feed });
+        let gate = Gate::new(&tags, &TagRules::shipped());
+        for (subject, by) in [
+            ("partner.com", ".partner.com"),
+            (".partner.com", ".partner.com"),
+            ("login.partner.com", ".partner.com"),
+            (".cdn.login.partner.com", ".partner.com"),
+            ("exact.net", "exact.net"),
+            ("a.shop.github.io", ".shop.github.io"),
+            ("45.61.1.2", "45.61.0.0/16"),
+            ("45.61.1.0/24", "45.61.0.0/16"),
+            ("2a00:1450:1::/48", "2a00:1450::/32"),
+        ] {
+            let expected = format!("trusted by an analyst ({by})");
+            assert_eq!(reason(&gate, subject), Some(expected), "{subject}");
+        }
+        for accepted in [
+            "bad.partner.com",
+            "www.exact.net",
+            "user.github.io",
+            "x.s3.amazonaws.com",
+            "45.61.9.9",
+            "45.60.0.0/15",
+            "odd.com",
+            "www.vouched.com",
+            "otherpartner.com",
+        ] {
+            assert_eq!(reason(&gate, accepted), None, "{accepted}");
+        }
     }
 
     #[test]

@@ -195,6 +195,12 @@ impl TagSet {
         Self { tags, ..Self::default() }
     }
 
+    /// Creates a set from tags, with other rules than none.
+    #[must_use]
+    pub(super) fn with_rules(tags: Vec<Tag>, rules: TagRules) -> Self {
+        Self { rules: Arc::new(rules), ..Self::new(tags) }
+    }
+
     /// Returns all tags, by subject and kind.
     #[must_use]
     pub fn tags(&self) -> &[Tag] {
@@ -287,6 +293,17 @@ impl TagSet {
         subject: &TagSubject,
     ) -> Option<&'t Tag> {
         overriding(tag, all, subject.name().map(|name| name.as_name()), &self.rules)
+    }
+
+    /// Returns the analyst's trust that overrides a feed's threat on a subject, if any does.
+    pub(super) fn silencing(&self, subject: &TagSubject) -> Option<&Tag> {
+        let all = self.all_of_subject(subject);
+        if all.is_empty() {
+            return None;
+        }
+        let threat = Tag::new(TagKind::Threat, subject.clone());
+        let threat = Tag { listing: Some(Box::default()), ..threat };
+        self.overriding(&threat, &all, subject)
     }
 
     /// Returns all tags that apply to a subject, including overridden ones, nearest first.

@@ -1,7 +1,9 @@
 //! Indicators: imported, shown, weighed against tags, withdrawn; and what of them was seen here.
 
+mod documents;
 mod feeds;
 mod lists;
+mod misp;
 
 use crate::cli::Site;
 use crate::export::log;
@@ -151,6 +153,42 @@ fn what_an_analyst_trusts_silences_feeds_and_they_stay_visible() {
     }
     let rows = site.typed("find --tag threat --format plain");
     assert!(rows.contains("nothing found") || rows.contains("[1]"), "{rows}");
+}
+
+#[test]
+fn what_an_analyst_trusts_is_not_imported_as_a_threat() {
+    let site = site();
+    for (kind, subject) in [
+        ("trust", ".evil-one.com"),
+        ("trust", "45.61.0.0/16"),
+        ("trust", ".github.io"),
+        ("trust", ".amazonaws.com"),
+        ("threat", "bad.evil-one.com"),
+    ] {
+        run(&mut site.pdns(), &["tag", "set", kind, subject]).with(&[0]);
+    }
+    let refused = ["www.evil-one.com", "45.61.1.2", "45.61.9.0/24"];
+    let accepted =
+        ["bad.evil-one.com", "user.github.io", "x.s3.amazonaws.com", "45.62.9.9", "evil-two.net"];
+    let file = list(&site, "feed.txt", &[refused.as_slice(), &accepted].concat());
+    let (_, said) = intel(&site, &["import", file.to_str().unwrap()], &[1]);
+    assert!(said.contains("5 indicators from feed: 5 added"), "{said}");
+    assert!(said.contains("trusted by an analyst: "), "{said}");
+    for subject in refused {
+        assert!(said.contains(subject), "{subject}: {said}");
+    }
+    // The analyst's tags show as well: what the feed says is beside them.
+    for (subject, is_listed) in
+        refused.map(|one| (one, false)).into_iter().chain(accepted.map(|one| (one, true)))
+    {
+        let ended = run(&mut site.pdns(), &["intel", "show", subject]);
+        assert_eq!(
+            ended.stdout.contains(r#""source":"feed""#),
+            is_listed,
+            "{subject}: {}",
+            ended.stdout
+        );
+    }
 }
 
 /// The subjects and confidences of all indicators.

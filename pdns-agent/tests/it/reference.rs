@@ -7,6 +7,7 @@
 use crate::corpus::{Rows, row, stored};
 use crate::redis::Redis;
 use crate::run::{Ended, Home, run};
+use crate::support::skip;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -24,6 +25,20 @@ pub(crate) struct Said {
     pub(crate) omitted: Vec<Value>,
     /// Where tshark reads the octets of a message otherwise than the rules do.
     pub(crate) differs: Vec<String>,
+}
+
+/// A program of the system, or `None` where it is missing.
+pub(crate) fn program(test: &str, name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let standard = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let found = std::env::split_paths(&path)
+        .chain(standard)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    if found.is_none() {
+        skip(test, &format!("{name} is missing"));
+    }
+    found
 }
 
 /// Python with the packages that the scripts need.

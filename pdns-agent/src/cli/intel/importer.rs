@@ -41,8 +41,8 @@ pub(super) fn gate(
     let mut gate = Gate::new(&tags, &rules);
     let mut digest = Context::new(&SHA256);
     // Both are in order: the tags by subject, the domains as made so here.
-    for tag in tags.iter().filter(|tag| tag.is_own() && tag.kind == TagKind::Trust) {
-        digest.update(format!("{}\n", tag.subject).as_bytes());
+    for tag in tags.iter().filter(|tag| tag.is_own() && tag.kind.opposite().is_some()) {
+        digest.update(format!("{} {}\n", tag.kind, tag.subject).as_bytes());
     }
     let hosting: BTreeSet<_> = rules.never_silence.iter().collect();
     digest.update(format!("{hosting:?}").as_bytes());
@@ -175,8 +175,7 @@ impl Reading {
             (Some(error), _) => Err(ReadFailure::Store(error)),
             (None, Err(error)) => Err(ReadFailure::Document(error)),
             (None, Ok(summary)) => {
-                let is_guess = options.format.is_none()
-                    && matches!(summary.format, IntelFormat::Text | IntelFormat::Html);
+                let is_guess = options.format.is_none() && summary.format.is_prose();
                 self.guessed = self.guessed.or(is_guess.then_some(summary.format));
                 Ok(())
             }
@@ -325,7 +324,7 @@ fn words(reason: &GateReason) -> GateReasonKind {
         GateReason::TooWide => "prefixes that are too wide",
         GateReason::Top => "on the top list",
         GateReason::Never(_) => "on a list of what is never a threat",
-        GateReason::Trusted => "trusted by an analyst",
+        GateReason::Trusted(_) => "trusted by an analyst",
     }
 }
 

@@ -3,8 +3,9 @@
 use super::IntelFormat;
 use super::columns::{Role, key};
 use super::csv::{fields, separator};
-use super::hosts::SINK_ADDRESSES;
+use super::hosts::{self, LOCAL_NAMES, SINK_ADDRESSES};
 use super::list::content;
+use super::rpz;
 use super::suricata::decoded;
 use crate::query::listed_subjects;
 use std::net::IpAddr;
@@ -89,6 +90,12 @@ fn json(text: &str) -> IntelFormat {
 struct Counts {
     data: usize,
     sinks: usize,
+    /// Settings of dnsmasq or Unbound, which may stand around their rules.
+    settings: usize,
+    /// An address and names.
+    mapped: usize,
+    /// The own names of a machine, which begin a hosts file.
+    local: usize,
     adblock: usize,
     counted: usize,
     rated: usize,
@@ -107,7 +114,9 @@ fn lines(text: &str, end: &str) -> IntelFormat {
         if line.starts_with("#fields") {
             return IntelFormat::ZeekIntel;
         }
-        if line.starts_with("$TTL") || line.starts_with("$ORIGIN") {
+        let directive = line.split_whitespace().next().unwrap_or_default();
+        let is_zone = ["$TTL", "$ORIGIN"].iter().any(|one| directive.eq_ignore_ascii_case(one));
+        if is_zone || rpz::is_soa(line) {
             return IntelFormat::Rpz;
         }
         has_maltrail |= line.starts_with("# Reference: ") || line.contains("Maltrail developers");
@@ -136,7 +145,7 @@ fn lines(text: &str, end: &str) -> IntelFormat {
     if most(counts.policies) {
         return IntelFormat::Rpz;
     }
-    if most(counts.sinks) || counts.sinks > 0 && counts.sinks * 2 > counts.data {
+    if counts.is_hosts() {
         return IntelFormat::Hosts;
     }
     if most(counts.rated) {
@@ -182,23 +191,35 @@ fn abuse_ch(line: &str) -> Option<IntelFormat> {
 }
 
 impl Counts {
+    /// True for a file that blocks names, even a single one: most lines do, or the others are those that are usual
+    /// around them.
+    fn is_hosts(&self) -> bool {
+        self.sinks * 2 > self.data
+            || self.sinks > 0 && self.sinks + self.settings == self.data
+            || self.local > 0 && self.mapped * 5 >= self.data * 4
+    }
+
     fn add(&mut self, data: &str) {
         self.data += 1;
         let words: Vec<&str> = data.split_whitespace().collect();
         let first = words.first().copied().unwrap_or_default();
         let is_address = |word: &str| word.parse::<IpAddr>().is_ok();
         let is_number = |word: &str| word.parse::<u32>().is_ok();
-        let blocks = SINK_ADDRESSES.contains(&first) && words.len() > 1
-            || ["address=/", "server=/", "local=/", "local-zone:", "local-data:"]
-                .iter()
-                .any(|start| data.starts_with(start));
-        self.sinks += usize::from(blocks);
+        let names = words.get(1..).unwrap_or_default();
+        let is_sink = SINK_ADDRESSES.contains(&first) && !names.is_empty();
+        let is_rule = hosts::is_rule(data);
+        self.sinks += usize::from(is_sink || is_rule);
+        self.settings += usize::from(!is_rule && hosts::is_setting(data));
+        // The zone of a link-local address: `fe80::1%lo0`.
+        let is_mapped = is_address(first.split('%').next().unwrap_or_default())
+            && names.iter().any(|name| name.contains(|letter: char| letter.is_alphabetic()));
+        self.mapped += usize::from(is_mapped);
+        let is_local = |name: &&str| LOCAL_NAMES.contains(name);
+        self.local += usize::from(is_sink && names.iter().any(is_local));
         let is_counted =
             matches!(words.as_slice(), [word, number] if is_address(word) && is_number(number));
         self.counted += usize::from(is_counted);
-        let is_policy =
-            words.iter().any(|word| word.eq_ignore_ascii_case("CNAME")) || words.contains(&"SOA");
-        self.policies += usize::from(is_policy);
+        self.policies += usize::from(rpz::is_policy(data));
         let values: Vec<&str> = data.split(',').map(str::trim).collect();
         let is_rated = matches!(values.as_slice(), [address, category, score]
             if listed_subjects(address, None).is_ok() && is_number(category) && is_number(score));

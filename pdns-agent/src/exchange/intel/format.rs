@@ -94,6 +94,12 @@ fn names() -> String {
 }
 
 impl IntelFormat {
+    /// True for text that people write, in which names and addresses are searched for.
+    #[must_use]
+    pub fn is_prose(self) -> bool {
+        matches!(self, Self::Text | Self::Html)
+    }
+
     /// The name of the format, for input and output.
     #[must_use]
     pub fn name(self) -> &'static str {

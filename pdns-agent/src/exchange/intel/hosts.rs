@@ -34,20 +34,75 @@ pub const LOCAL_NAMES: [&str; 14] = [
     "ip6-allhosts",
 ];
 
+/// Options of dnsmasq without a value.
+const DNSMASQ_FLAGS: [&str; 20] = [
+    "all-servers",
+    "bind-dynamic",
+    "bind-interfaces",
+    "bogus-priv",
+    "dnssec",
+    "domain-needed",
+    "expand-hosts",
+    "filter-A",
+    "filter-AAAA",
+    "filterwin2k",
+    "keep-in-foreground",
+    "local-service",
+    "localise-queries",
+    "localmx",
+    "log-queries",
+    "no-hosts",
+    "no-negcache",
+    "no-poll",
+    "no-resolv",
+    "strict-order",
+];
 /// Options of dnsmasq that read other files.
 const INCLUDES: [&str; 4] = ["conf-file=", "conf-dir=", "servers-file=", "addn-hosts="];
+
+/// Option of Unbound with a name and what becomes of all below it.
+const ZONE: &str = "local-zone:";
+/// Option of Unbound with an answer.
+const DATA: &str = "local-data:";
+
+/// True for a rule of dnsmasq or Unbound for a name.
+pub(super) fn is_rule(text: &str) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    [ZONE, DATA].iter().any(|option| first.eq_ignore_ascii_case(option))
+        || ["address=/", "server=/", "local=/"].iter().any(|start| text.starts_with(start))
+}
+
+/// True for another line of the configuration of Unbound (`do-ip6: no`, `server:`) or dnsmasq (`port=53`, `no-resolv`).
+pub(super) fn is_setting(text: &str) -> bool {
+    let end = text.find([':', '=']).unwrap_or(text.len());
+    let (option, rest) = text.split_at(end);
+    let is_word = option.starts_with(|first: char| first.is_ascii_alphabetic())
+        && option.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    let is_alone = || DNSMASQ_FLAGS.contains(&option);
+    // Behind a colon is a blank, so that this is not a URL or an IPv6 address.
+    let has_value = rest.starts_with('=')
+        || rest.strip_prefix(':').is_some_and(|value| value.trim_start() != value)
+        || rest == ":";
+    is_word && (has_value || rest.is_empty() && is_alone())
+}
+
+fn unquoted(word: &str) -> &str {
+    word.trim_matches(['"', '\''])
+}
 
 /// Reads a hosts file.
 pub(super) fn read(input: &mut dyn BufRead, sink: &mut Sink<'_>) -> Result<(), Stop> {
     let mut lines = Lines::new(input, sink.options);
     let mut zone = String::new();
     while let Some(line) = lines.next(sink)? {
-        let mut words = line.text.split_whitespace().map(|word| word.trim_matches('"'));
-        match (words.next(), words.next()) {
-            (Some("local-zone:"), Some(name)) => name.trim_end_matches('.').clone_into(&mut zone),
+        let mut words = line.text.split_whitespace().map(unquoted);
+        let option = words.next().unwrap_or_default();
+        let name = words.next().unwrap_or_default().trim_end_matches('.');
+        if option.eq_ignore_ascii_case(ZONE) {
+            name.clone_into(&mut zone);
+        } else if option.eq_ignore_ascii_case(DATA) && name == zone {
             // What answers in the place of a blocked name says the same again.
-            (Some("local-data:"), Some(name)) if name.trim_end_matches('.') == zone => continue,
-            _ => {}
+            continue;
         }
         read_line(&line, sink)?;
     }
@@ -65,18 +120,18 @@ pub(super) fn read_line(line: &Line, sink: &mut Sink<'_>) -> Result<(), Stop> {
         }
         return Ok(());
     }
-    if first.eq_ignore_ascii_case("local-zone:") {
+    if first.eq_ignore_ascii_case(ZONE) {
         return unbound(line, text, sink);
     }
-    if first.eq_ignore_ascii_case("local-data:") {
+    if first.eq_ignore_ascii_case(DATA) {
         return local_data(line, text, sink);
     }
     if first == "include:" || INCLUDES.iter().any(|option| first.starts_with(option)) {
         let reason = "other files are not included: import them one by one";
         return sink.problem(line.place(), text, reason);
     }
-    // The section in which Unbound's rules stand.
-    if first.eq_ignore_ascii_case("server:") && words.clone().next().is_none() {
+    // The section in which Unbound's rules stand, and what else is set there.
+    if !is_rule(text) && is_setting(text) {
         return Ok(());
     }
     if SINK_ADDRESSES.contains(&first) {
@@ -129,7 +184,7 @@ fn dnsmasq(word: &str) -> Option<(impl Iterator<Item = &str>, Option<TagKind>)> 
 
 /// Reads a zone of Unbound (`local-zone` in unbound.conf(5)).
 fn unbound(line: &Line, text: &str, sink: &mut Sink<'_>) -> Result<(), Stop> {
-    let mut words = text.split_whitespace().skip(1).map(|word| word.trim_matches('"'));
+    let mut words = text.split_whitespace().skip(1).map(unquoted);
     let (name, how) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let kind = match how {
         "transparent" | "typetransparent" | "always_transparent" => TagKind::Trust,

@@ -164,11 +164,14 @@ fn end_of<'t>(name: &str, text: &'t str) -> Option<&'t str> {
     let mut from = 0;
     while let Some(at) = text.get(from..)?.find("</") {
         let start = from + at + 2;
-        let after = text.get(start + name.len()..)?;
-        if text.get(start..start + name.len()).is_some_and(|it| it.eq_ignore_ascii_case(name)) {
-            return Some(after.split_once('>').map_or("", |(_, after)| after));
+        // Other text may go on in the middle of a character there.
+        let found = text.get(start..).and_then(|rest| rest.split_at_checked(name.len()));
+        match found {
+            Some((it, after)) if it.eq_ignore_ascii_case(name) => {
+                return Some(after.split_once('>').map_or("", |(_, after)| after));
+            }
+            _ => from = start,
         }
-        from = start;
     }
     None
 }
@@ -217,5 +220,6 @@ mod tests {
         );
         check(&["evil&lt;.&gt;example &#x2e; &#xffffffff; &"], "evil<.>example . &#xffffffff; &");
         check(&["<style>a.b{}</style>c<br/>d"], "c d");
+        check(&["<script>'</x\u{e9}\u{e9}\u{e9}';</script>c<style></x</style>d"], "c d");
     }
 }

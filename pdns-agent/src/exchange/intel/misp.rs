@@ -201,12 +201,14 @@ impl Reader<'_, '_> {
         // An attribute's own restriction takes the place of the event's.
         details.tlp = details.tlp.or(marks.tlp);
         details.confidence = details.confidence.or(marks.confidence);
-        // In our own export, an attribute without a note has none.
-        if details.note.is_empty() && details.kind.is_none() {
-            details.note.clone_from(&self.event.info);
-        }
-        if details.reference.is_empty() {
-            details.reference.clone_from(&self.event.uuid);
+        // In our own export, an attribute without a note has none, and its event is all that was exported at once.
+        if details.kind.is_none() {
+            if details.note.is_empty() {
+                details.note.clone_from(&self.event.info);
+            }
+            if details.reference.is_empty() {
+                details.reference.clone_from(&self.event.uuid);
+            }
         }
         self.sink.indicators(subjects, &details)
     }

@@ -5,23 +5,27 @@
 //! counts only if it is not a version.
 
 use super::html::Page;
-use super::item::SkipReason;
+use super::item::{Place, SkipReason};
 use super::lines::Lines;
 use super::sink::{Details, Sink, Stop, shown};
-use super::{IntelError, IntelFormat, IntelItem, IntelOptions};
+use super::{BINARY, IntelError, IntelFormat, IntelItem, IntelOptions, text_head};
 use crate::indicator::ListedIndicator;
 use crate::name::suffix;
 use crate::query::{WrittenAs, listed_subjects, refang};
 use crate::render::escape;
+use crate::source::has_binary;
 use crate::tag::{TagKind, TagSubject};
 use regex::Regex;
 use std::collections::HashSet;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 /// Longest text of a line that is handed out, in characters.
 const MAX_CONTEXT: usize = 300;
+/// Usual and longest size of the parts in which a line is refanged, in bytes.
+const PART: usize = 1 << 10;
+const MAX_PART: usize = 16 << 10;
 /// Confidence of a name that could be a file.
 const LOW: u8 = 15;
 /// Top-level domains that are extensions of files as well.
@@ -84,7 +88,7 @@ pub struct Extracted {
 /// Finds names and addresses in prose, or in a page; every occurrence is handed out.
 ///
 /// # Errors
-/// [`IntelError`] when the input cannot be read, or is not UTF-8 text.
+/// [`IntelError`] when the input cannot be read, or is not text.
 pub fn extract(
     input: &mut dyn BufRead,
     is_html: bool,
@@ -93,7 +97,12 @@ pub fn extract(
     let options = IntelOptions::default();
     let ignored = &mut |_: IntelItem| ControlFlow::Continue(());
     let mut sink = Sink::new(&options, IntelFormat::Text, ignored);
-    let result = lines(input, is_html, &mut sink, &mut |found, _| match each(found) {
+    let head = text_head(input)?;
+    if has_binary(&head) {
+        return Err(IntelError::Binary(BINARY));
+    }
+    let mut input = head.as_slice().chain(input);
+    let result = lines(&mut input, is_html, &mut sink, &mut |found, _| match each(found) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Stop::Caller),
     });
@@ -136,6 +145,12 @@ fn lines(
     let mut page = Page::default();
     let mut text = String::new();
     while let Some(piece) = lines.next_piece(sink)? {
+        // The end of a file that begins as text may be something else, such as the archive behind a script.
+        if piece.text.contains('\0') {
+            sink.problem(Place::Line(piece.number), &piece.text, "it is not text")?;
+            text.clear();
+            continue;
+        }
         match (is_html, text.is_empty()) {
             (true, _) => text.push_str(&page.line(&piece.text)),
             (false, true) => text = piece.text,
@@ -164,11 +179,12 @@ fn boundary(text: &str, sink: &Sink<'_>) -> usize {
 
 /// Reads the text of a line.
 fn line(text: &str, number: u64, sink: &mut Sink<'_>, each: &mut Receiver<'_>) -> Result<(), Stop> {
-    let plain = refang(text);
+    let plain = Refanged::new(text);
     let mut seen = HashSet::new();
-    for found in candidates(&plain) {
+    for found in candidates(&plain.text) {
         let Some((subject, form, is_conditional)) = found.read() else { continue };
-        let is_defanged = found.has_defanged_scheme() || !text.contains(found.text);
+        let as_written = plain.as_written(text, found.at, found.text.len());
+        let is_defanged = found.has_defanged_scheme() || !as_written.contains(found.text);
         let confidence = match found.doubt(&subject, form, is_defanged) {
             Doubt::None => None,
             Doubt::Some => Some(LOW),
@@ -188,11 +204,66 @@ fn line(text: &str, number: u64, sink: &mut Sink<'_>, each: &mut Receiver<'_>) -
             is_defanged,
             text: shown(found.text),
             line: number,
-            context: context(&plain, found.at),
+            context: context(&plain.text, found.at),
         };
         each(extracted, sink)?;
     }
     Ok(())
+}
+
+/// A line whose defanging is undone, part by part, so that what was written at a place is found without a search
+/// through the whole line.
+struct Refanged {
+    text: String,
+    /// Ends of the parts, here and in the line.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Refanged {
+    fn new(line: &str) -> Self {
+        let mut plain = Self { text: String::with_capacity(line.len()), ends: Vec::new() };
+        let mut rest = line;
+        while !rest.is_empty() {
+            let (part, tail) = rest.split_at(part_end(rest));
+            plain.text.push_str(&refang(part));
+            plain.ends.push((plain.text.len(), line.len() - tail.len()));
+            rest = tail;
+        }
+        plain
+    }
+
+    /// The part of the line that became the words at a place.
+    fn as_written<'t>(&self, line: &'t str, at: usize, length: usize) -> &'t str {
+        let first = self.ends.partition_point(|(end, _)| *end <= at);
+        let last = self.ends.partition_point(|(end, _)| *end < at + length);
+        let start = first.checked_sub(1).and_then(|before| self.ends.get(before));
+        let start = start.map_or(0, |(_, end)| *end);
+        let end = self.ends.get(last).map_or(line.len(), |(_, end)| *end);
+        line.get(start..end).unwrap_or_default()
+    }
+}
+
+/// The end of the part that a line begins with: where no brackets and blanks that belong together are split, unless the
+/// text has no such place for long.
+fn part_end(line: &str) -> usize {
+    if line.len() <= PART {
+        return line.len();
+    }
+    let start = line.floor_char_boundary(PART / 2);
+    let most = line.floor_char_boundary(MAX_PART);
+    let (head, tail) = line.split_at(start);
+    let mut before = head.chars().next_back();
+    let mut letters = tail.get(..most - start).unwrap_or_default().char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        let after = letters.peek().map(|(_, letter)| *letter);
+        let is_between = letter.is_whitespace()
+            && [before, after].iter().all(|one| one.is_some_and(char::is_alphanumeric));
+        if is_between || ",;\"'`|=".contains(letter) {
+            return start + at;
+        }
+        before = Some(letter);
+    }
+    most
 }
 
 /// Words that may be a name or an address.
@@ -361,9 +432,18 @@ impl Candidate<'_> {
 fn context(line: &str, at: usize) -> String {
     // Backwards from the place: the line may be long, and have many.
     let head = line.get(..at).unwrap_or_default();
-    let from = head.char_indices().rev().take(MAX_CONTEXT / 2).last().map_or(at, |(from, _)| from);
-    let text: String = line.get(from..).unwrap_or_default().chars().take(MAX_CONTEXT).collect();
-    escape(text.trim()).into_owned()
+    let half = MAX_CONTEXT / 2;
+    let near = head.len().checked_sub(half).and_then(|from| head.get(from..));
+    let before = match near.filter(|near| near.is_ascii()) {
+        Some(near) => near.len(),
+        None => head.chars().rev().take(half).map(char::len_utf8).sum(),
+    };
+    let from = head.len() - before;
+    let shown = line.get(from..).unwrap_or_default();
+    let mut rest = shown.chars();
+    rest.nth(MAX_CONTEXT - 1);
+    let end = shown.len() - rest.as_str().len();
+    escape(shown.get(..end).unwrap_or_default().trim()).into_owned()
 }
 
 #[cfg(test)]

@@ -191,6 +191,30 @@ impl Zone {
     }
 }
 
+/// The words of a record from its type on; `None` if there is none of this type.
+fn record<'w>(words: &'w [String], rtype: &str) -> Option<&'w [String]> {
+    let at = words.iter().position(|word| word.eq_ignore_ascii_case(rtype))?;
+    let before = words.get(..at)?;
+    // The first may be the owner.
+    before.iter().skip(1).all(|word| is_ttl_or_class(word)).then_some(words.get(at..)?)
+}
+
+/// True for the SOA record that a zone begins with. Prose may have the word, but not a serial number behind two names.
+pub(super) fn is_soa(line: &str) -> bool {
+    let mut depth = 0;
+    let words = words(line, &mut depth);
+    match record(&words, "SOA") {
+        Some([_, _, _, serial, ..]) => serial.bytes().all(|octet| octet.is_ascii_digit()),
+        Some([_, _, _]) => depth > 0,
+        _ => false,
+    }
+}
+
+/// True for a record that is an alias, as nearly all records of a policy are.
+pub(super) fn is_policy(line: &str) -> bool {
+    matches!(record(&words(line, &mut 0), "CNAME"), Some([_, _]))
+}
+
 /// True for a TTL such as `60` or `1h`, and for a class.
 fn is_ttl_or_class(word: &str) -> bool {
     let is_ttl = word.starts_with(|first: char| first.is_ascii_digit())

@@ -1,5 +1,6 @@
 //! Readers against small files of every format, with what is expected of each entry.
 
+mod detection;
 mod hostile;
 mod json_formats;
 mod line_formats;

@@ -146,8 +146,6 @@ fn check(list: List, format: IntelFormat, indicators: &[Indicator]) {
         kind: Some(listed.kind.unwrap_or(TagKind::Threat)),
         id: None,
         last_listed: None,
-        // MISP has no place for a reference; that of the event takes it.
-        reference: if is_misp { String::new() } else { listed.reference },
         ..listed
     });
     let wanted = indicators.iter().map(|one| ListedIndicator {
@@ -156,6 +154,7 @@ fn check(list: List, format: IntelFormat, indicators: &[Indicator]) {
         first_listed: Some(if is_misp { one.last_listed } else { one.first_listed }),
         valid_until: one.valid_until.filter(|_| !is_misp),
         labels: one.labels.clone(),
+        // MISP has no place for a reference.
         reference: if is_misp { String::new() } else { one.reference.clone() },
         note: one.note.clone(),
         tlp: one.tlp,

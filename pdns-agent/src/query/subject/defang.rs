@@ -36,7 +36,7 @@ static SPOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i-u)[ \t]+dot[ \t]
 /// Returns the text without decoration, and the certainty of that.
 pub(super) fn clean(text: &str) -> (String, Certainty) {
     let seen = seen(text);
-    let fanged = fang(&seen);
+    let fanged = fang(seen.trim());
     let (bare, is_unpaired) = unwrap(&fanged);
     let certainty = match (bare == text, is_unpaired) {
         (_, true) => Certainty::Guessed,
@@ -78,10 +78,10 @@ fn seen(text: &str) -> String {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(letter) - 0xfee0),
         letter => Some(letter),
     });
-    letters.collect::<String>().trim().to_owned()
+    letters.collect()
 }
 
-/// Undoes defanging in prose, where the word "dot" may be meant.
+/// Undoes defanging in prose, where the word "dot" may be meant. Blanks at the ends stay: the text may go on there.
 pub(super) fn fang_prose(text: &str) -> String {
     unbracketed(&seen(text))
 }

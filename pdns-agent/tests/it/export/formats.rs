@@ -2,9 +2,8 @@
 
 use super::{import, lines, log};
 use crate::cli::Site;
-use crate::reference::python_json;
+use crate::reference::{program, python_json};
 use crate::run::{Home, run};
-use crate::support::skip;
 use pdns_agent::exchange::stix::{SightingBundle, SightingOf};
 use pdns_agent::indicator::{Sighting, Tlp};
 use pdns_agent::tag::TagKind;
@@ -53,20 +52,6 @@ fn list(site: &Site, format: &str, more: &[&str]) -> PathBuf {
     let words = ["export", "--tag", "threat", "--tag", "interest", "--format", format];
     run(&mut site.pdns(), &[&words[..], &["--out", out], more].concat()).with(&[0]);
     path
-}
-
-/// A program of the system, or `None` where it is missing.
-fn program(test: &str, name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let standard = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    let found = std::env::split_paths(&path)
-        .chain(standard)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file());
-    if found.is_none() {
-        skip(test, &format!("{name} is missing"));
-    }
-    found
 }
 
 /// Standard output of a program that must succeed.

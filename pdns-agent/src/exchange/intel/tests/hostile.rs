@@ -2,11 +2,12 @@
 
 use super::{read_with, try_read};
 use crate::exchange::intel::{
-    FORMATS, IntelError, IntelFormat as Is, IntelOptions, SkipReason, read_intel,
+    FORMATS, IntelError, IntelFormat as Is, IntelOptions, SkipReason, extract, read_intel,
 };
 use proptest::prelude::*;
 use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 fn options(format: Is) -> IntelOptions {
     IntelOptions { format: Some(format), url_hosts: true, ..IntelOptions::default() }
@@ -162,6 +163,19 @@ fn files_of_other_encodings_are_refused() {
     assert!(matches!(refused(b"\x1f\x8b\x08"), IntelError::Compressed));
     assert!(matches!(refused(b"\xff\xfee\0v\0"), IntelError::Utf16));
     assert!(matches!(refused(b"%PDF-1.7\n"), IntelError::Pdf));
+    let program = b"\x7fELF\x02\x01\x01\0evil.example";
+    for input in [&b"PK\x03\x04\x14\0evil.example"[..], program, b"evil.example\0\n"] {
+        assert!(matches!(refused(input), IntelError::Binary(_)));
+        let found = extract(&mut &*input, false, &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(found, Err(IntelError::Binary(_))));
+    }
+    // A named format does not make text of it.
+    let (_, result) = try_read(program, &options(Is::List));
+    assert!(matches!(result, Err(IntelError::Binary("an ELF program"))), "{result:?}");
+    // Behind the first bytes, a line.
+    let text = format!("a.evil.com\n{}\nb.evil.com\0c.evil.com\nd.evil.com", "x ".repeat(20_000));
+    let read = read_with(text.as_bytes(), &options(Is::Text));
+    assert_eq!((read.summary.indicators, read.summary.problems), (2, 1));
 }
 
 #[test]
@@ -230,5 +244,36 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// Time to read text, the best of a few attempts, and the number of indicators in it.
+fn time(text: &[u8], format: Is) -> (Duration, usize) {
+    let mut count = 0;
+    let times = (0..3).map(|_| {
+        let begin = Instant::now();
+        count = read_with(text, &options(format)).summary.indicators;
+        begin.elapsed()
+    });
+    (times.min().unwrap_or_default(), usize::try_from(count).unwrap())
+}
+
+#[test]
+fn a_long_line_takes_about_the_time_of_short_ones() {
+    for (format, piece) in [
+        (
+            Is::Html,
+            "<tr><td class=\"ioc\">host{}[.]evil{}.com</td><td>seen, again &amp; again</td>\n",
+        ),
+        (Is::Text, "{\"time\":\"2026-01-02\",\"name\":\"host{}[.]evil{}.com\",\"next\":[1,2]},\n"),
+    ] {
+        let of = |number: u32| piece.replace("{}", &number.to_string());
+        let lines: String = (0..12_000).map(of).collect();
+        let line = lines.replace('\n', " ");
+        let (short, in_lines) = time(lines.as_bytes(), format);
+        let (long, in_line) = time(line.as_bytes(), format);
+        assert_eq!((in_lines, in_line), (12_000, 12_000), "{format}");
+        // It is a fifth more, and was five times as long; others use the machine, too.
+        assert!(long < short * 2, "{format}: {short:?} in lines, {long:?} in one");
     }
 }
