@@ -123,7 +123,7 @@ pub struct GateListError {
 pub struct Gate {
     top: HashSet<NameBuf>,
     never: BTreeSet<TagSubject>,
-    /// What analysts say. Their threats are here, too, since one lifts the trust in something wider.
+    /// Threats and trust of analysts. Their threats are here, too, since one lifts the trust in something wider.
     analysts: TagSet,
     /// Domains of clouds and hosting companies.
     hosting: HashSet<NameBuf>,

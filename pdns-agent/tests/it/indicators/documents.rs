@@ -3,6 +3,7 @@
 use super::{intel, site};
 use crate::reference::program;
 use crate::run::run;
+use std::fmt::Write as _;
 use std::os::unix::fs::symlink;
 
 #[test]
@@ -71,13 +72,13 @@ fn pdf(lines: &[&str]) -> Vec<u8> {
     ];
     let (mut file, mut places) = ("%PDF-1.4\n".to_owned(), "0000000000 65535 f \n".to_owned());
     for (number, object) in (1..).zip(&objects) {
-        places += &format!("{:010} 00000 n \n", file.len());
-        file += &format!("{number} 0 obj\n{object}\nendobj\n");
+        writeln!(places, "{:010} 00000 n ", file.len()).unwrap();
+        write!(file, "{number} 0 obj\n{object}\nendobj\n").unwrap();
     }
     let start = file.len();
     let count = objects.len() + 1;
-    file += &format!("xref\n0 {count}\n{places}trailer\n<< /Size {count} /Root 1 0 R >>\n");
-    file += &format!("startxref\n{start}\n%%EOF\n");
+    write!(file, "xref\n0 {count}\n{places}trailer\n<< /Size {count} /Root 1 0 R >>\n").unwrap();
+    write!(file, "startxref\n{start}\n%%EOF\n").unwrap();
     file.into_bytes()
 }
 

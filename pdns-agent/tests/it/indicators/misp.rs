@@ -9,6 +9,9 @@ use std::io::Write;
 
 const JSON: &[&str] = &["Content-Type: application/json; charset=UTF-8"];
 
+/// An answer that is not that of a search: status, header, body, and what is said of it.
+type Answer = (u16, &'static str, Vec<u8>, &'static str);
+
 /// Fetches from a MISP server, and returns what was said.
 fn refresh(site: &Site, url: &str, codes: &[i32]) -> String {
     let feeds = format!(
@@ -141,11 +144,15 @@ fn an_error_of_the_server_is_reported_and_nothing_ends() {
     let failed = json!({"errors": ["Invalid search"], "saved": false});
     let mut cut = json!({"response": {"Attribute": all}}).to_string().into_bytes();
     cut.truncate(20_000);
-    type Answer = (u16, &'static str, Vec<u8>, &'static str);
     let answers: [Answer; 5] = [
         (200, "Content-Type: text/html; charset=UTF-8", login.into(), "text/html"),
         (200, "Content-Type: application/json", login.into(), "web page, not JSON"),
-        (403, JSON[0], forbidden.to_string().into(), "answered 403 (access is forbidden: check the credentials)"),
+        (
+            403,
+            JSON[0],
+            forbidden.to_string().into(),
+            "answered 403 (access is forbidden: check the credentials)",
+        ),
         (200, JSON[0], failed.to_string().into(), "JSON"),
         (200, JSON[0], cut, "JSON"),
     ];
