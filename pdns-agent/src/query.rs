@@ -57,7 +57,7 @@ pub use groups::{
 pub use ip_labels::{Described, MAX_DESCRIBED, described};
 pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
-pub use owner::is_of_owner;
+pub use owner::Owner;
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};
 pub(crate) use parked::is_reserved;
 pub use parked::{ListError, ParkedList, WHYS, Why, parked};

@@ -13,7 +13,7 @@ use crate::exchange::{Dataset, EcsContext, EcsSubject, EcsVerdict};
 use crate::hex;
 use crate::name::{Name, NameBuf};
 use crate::observation::Outcome;
-use crate::query::{DAY, ScoreLists, TagSet, is_of_owner, is_reserved, subjects_of_row};
+use crate::query::{DAY, Owner, ScoreLists, TagSet, is_reserved, subjects_of_row};
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::{Kind, Store, StoreError};
 use crate::tag::{Tag, TagKind, TagSubject};
@@ -534,8 +534,9 @@ fn weigh<'k>(
     if let Some(target) =
         candidate.mimic.as_ref().and_then(|mimic| NameBuf::parse(mimic.target).ok())
     {
-        let pair = (candidate.name.as_name(), candidate.domain.as_name());
-        if is_of_owner(&mut store.reader(), lists, pair, target.as_name())? {
+        let (name, domain) = (candidate.name.as_name(), candidate.domain.as_name());
+        let mut store = store.reader();
+        if Owner::read(&mut store, target.as_name())?.owns(&mut store, lists, name, domain)? {
             candidate = candidate.without_mimic();
         }
     }

@@ -64,42 +64,58 @@ impl Uses {
     }
 }
 
-/// Returns true if a name of `domain` belongs to the owner of `target` by what the store has about both.
-///
-/// # Errors
-/// [`StoreError`] when the store cannot be read.
-pub fn is_of_owner(
-    store: &mut Reader<'_>,
-    lists: &ScoreLists,
-    (name, domain): (Name<'_>, Name<'_>),
-    target: Name<'_>,
-) -> Result<bool, StoreError> {
-    let own = Uses::read(store, name, domain)?;
-    let leads_to = |apex: Name<'_>, names: &BTreeSet<NameBuf>| {
-        names.iter().any(|name| name.as_name().is_at_or_below(apex))
-    };
-    if leads_to(target, &own.targets) || leads_to(target, &own.servers) {
-        return Ok(true);
+/// An imitated name, with what its owner uses.
+pub struct Owner<'t> {
+    target: Name<'t>,
+    uses: Uses,
+}
+
+impl<'t> Owner<'t> {
+    /// Reads what the store has about a name.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn read(store: &mut Reader<'_>, target: Name<'t>) -> Result<Self, StoreError> {
+        Ok(Self { target, uses: Uses::read(store, target, target)? })
     }
-    let theirs = Uses::read(store, target, target)?;
-    if leads_to(domain, &theirs.targets) {
-        return Ok(true);
-    }
-    for address in own.addresses.intersection(&theirs.addresses) {
-        let is_of_many = [&lists.parked, &lists.sinkholes, &lists.content_networks]
-            .iter()
-            .any(|list| list.has_address(*address));
-        if !is_of_many && is_of_few(store, *address)? {
+
+    /// Returns true if a name of `domain` belongs to the same owner by what the store has about both.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn owns(
+        &self,
+        store: &mut Reader<'_>,
+        lists: &ScoreLists,
+        name: Name<'_>,
+        domain: Name<'_>,
+    ) -> Result<bool, StoreError> {
+        let (own, theirs) = (Uses::read(store, name, domain)?, &self.uses);
+        let leads_to = |apex: Name<'_>, names: &BTreeSet<NameBuf>| {
+            names.iter().any(|name| name.as_name().is_at_or_below(apex))
+        };
+        if leads_to(self.target, &own.targets)
+            || leads_to(self.target, &own.servers)
+            || leads_to(domain, &theirs.targets)
+        {
             return Ok(true);
         }
-    }
-    let servers = own.servers.intersection(&theirs.servers);
-    for name in servers.chain(own.targets.intersection(&theirs.targets)) {
-        if !is_host_of_many(lists, name.as_name()) && is_target_of_few(store, name.as_name())? {
-            return Ok(true);
+        for address in own.addresses.intersection(&theirs.addresses) {
+            let is_of_many = [&lists.parked, &lists.sinkholes, &lists.content_networks]
+                .iter()
+                .any(|list| list.has_address(*address));
+            if !is_of_many && is_of_few(store, *address)? {
+                return Ok(true);
+            }
         }
+        let servers = own.servers.intersection(&theirs.servers);
+        for name in servers.chain(own.targets.intersection(&theirs.targets)) {
+            if !is_host_of_many(lists, name.as_name()) && is_target_of_few(store, name.as_name())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
-    Ok(false)
 }
 
 /// Returns true for hosts of parking services, sinkholes, content networks and free hosting.

@@ -3,7 +3,7 @@
 //! Part of `query`. All names are read and pass a filter ([`Screen`]); the few that are left are compared with the domain.
 //! Names below a registrable domain that is an imitation itself count as one, with the domain's name.
 
-use super::owner::is_of_owner;
+use super::owner::Owner;
 use super::{ScoreLists, left};
 use crate::analyze::{MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Screen, scored_domain};
 use crate::name::{Name, NameBuf};
@@ -113,7 +113,7 @@ pub fn seen_squats(
         let key = |one: &SeenSquat| (Reverse(one.resolves), Reverse(one.score), one.time_first);
         key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
     });
-    let target = scored_domain(query.domain);
+    let owner = Owner::read(store, scored_domain(query.domain))?;
     let mut found = SeenSquats::default();
     for mut squat in squats {
         if left(query.limit, found.squats.len() as u64).is_none() {
@@ -121,8 +121,8 @@ pub fn seen_squats(
             break;
         }
         let domain = scored_domain(squat.name.as_name()).to_buf();
-        let pair = (squat.name.as_name(), domain.as_name());
-        squat.is_own = squat.resolves && is_of_owner(store, lists, pair, target)?;
+        let (name, domain) = (squat.name.as_name(), domain.as_name());
+        squat.is_own = squat.resolves && owner.owns(store, lists, name, domain)?;
         if squat.is_own && !query.with_own {
             found.own += 1;
         } else {

@@ -8,7 +8,7 @@ use crate::name::{Name, NameBuf};
 use crate::observation::{Outcome, Seen};
 use crate::query::follow::alias;
 use crate::query::names::pass;
-use crate::query::owner::is_of_owner;
+use crate::query::owner::Owner;
 use crate::query::{DAY, Subject, Text};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
@@ -333,6 +333,7 @@ fn same_owner(
     let mimic = found.first().filter(|mimic| mimic.score >= MIMIC_LIMIT);
     let target = mimic.and_then(|mimic| NameBuf::parse(mimic.target).ok());
     let (Some(target), Some(domain)) = (target, &facts.domain) else { return Ok(None) };
-    let is_own = is_of_owner(store, &scorer.lists, (name, domain.as_name()), target.as_name())?;
+    let owner = Owner::read(store, target.as_name())?;
+    let is_own = owner.owns(store, &scorer.lists, name, domain.as_name())?;
     Ok(is_own.then(|| target.to_string()))
 }
