@@ -31,7 +31,8 @@ pub const DEFAULT_URL: &str = "managed:";
 /// Default prefix of all keys.
 pub const DEFAULT_PREFIX: &str = "pd:";
 /// Supported URL schemes, besides [`DEFAULT_URL`].
-const SCHEMES: [&str; 3] = ["redis://", "rediss://", "redis+unix://"];
+const SCHEMES: [&str; 5] =
+    ["redis://", "rediss://", "redis+unix://", "redis+sentinel://", "rediss+sentinel://"];
 
 /// Flags for the connection to the store.
 ///
@@ -46,8 +47,8 @@ pub struct Connection {
         value_name = "URL",
         global = true,
         help = "Where the store is [env: PDNS_REDIS] [default: managed:]",
-        long_help = "Where the store is: managed:, redis://HOST:PORT, rediss://HOST:PORT or \
-            redis+unix:///PATH [env: PDNS_REDIS]\n\n\
+        long_help = "Where the store is: managed:, redis://HOST:PORT, rediss://HOST:PORT, \
+            redis+unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/MASTER_NAME [env: PDNS_REDIS]\n\n\
             The default, managed:, is a private Redis in the data directory, started when it is not \
             running. Settings files override the default: for pdns ~/.config/pdns/pdns.toml and \
             /etc/pdns/pdns.toml, for pdns-agent /etc/pdns/agent.toml. A password does not belong here, since \
@@ -99,8 +100,8 @@ pub enum ConnectionError {
     PasswordInArgv,
     /// The URL has an unsupported scheme.
     #[error(
-        "{0:?} is no address of a store: give managed:, redis://HOST:PORT, rediss://HOST:PORT \
-         or redis+unix:///PATH"
+        "{0:?} is no address of a store: give managed:, redis://HOST:PORT, rediss://HOST:PORT, \
+         redis+unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/MASTER_NAME"
     )]
     Url(String),
     /// The URL refers to Security Onion's own Redis.
@@ -382,13 +383,21 @@ mod tests {
             "redis://user:secret@host:6379/0",
             "rediss://user:a@b@host",
             "redis+unix:///run/redis.sock?db=1&pass=secret",
+            "redis+sentinel://:secret@host,other/name",
+            "redis+sentinel://host/name?sentinel_password=secret",
         ] {
             assert!(
                 matches!(options(&url(bad), &[]), Err(ConnectionError::PasswordInArgv)),
                 "{bad}"
             );
         }
-        for good in ["redis://host:6379/0", "redis://user@host", "redis://[::1]:6379", "managed:"] {
+        for good in [
+            "redis://host:6379/0",
+            "redis://user@host",
+            "redis://[::1]:6379",
+            "managed:",
+            "redis+sentinel://user@h:26379,i/name",
+        ] {
             assert!(options(&url(good), &[]).is_ok(), "{good}");
         }
     }

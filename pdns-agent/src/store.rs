@@ -133,7 +133,7 @@ impl Store {
     /// As [`Store::open`].
     pub fn open_timed(options: &Options, timer: Arc<ReplyTimer>) -> Result<Self, StoreError> {
         let mut client = RedisClient::open(options.clone(), timer)?;
-        client.refuse_cluster()?;
+        client.refuse_unsupported()?;
         let keys = Keys::new(&options.prefix);
         let (router, schema) = schema::open(&mut client, &keys)
             .map_err(|error| capacity::explain(&mut client, error))?;

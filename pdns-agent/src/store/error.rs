@@ -81,9 +81,9 @@ pub enum StoreError {
     /// Redis answered with an error.
     #[error("Redis answered: {0}")]
     Server(String),
-    /// The server cannot run our functions; the text names the server and the remedy.
+    /// The server cannot hold a store; the text names the server, the reason and the remedy.
     #[error("{0}")]
-    NoFunctions(String),
+    UnsupportedServer(String),
     /// The server holds only some of the keys.
     #[error(
         "the server is a node of a Redis Cluster, which pdns does not support yet: use a single Redis or Valkey"

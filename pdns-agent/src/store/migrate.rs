@@ -59,7 +59,7 @@ impl Store {
     /// migration can be repeated.
     pub fn migrate(options: &Options) -> Result<Option<u32>, StoreError> {
         let mut client = RedisClient::open(options.clone(), Arc::default())?;
-        client.refuse_cluster()?;
+        client.refuse_unsupported()?;
         let keys = Keys::new(&options.prefix);
         let key = keys.schema();
         let fields = reply::pairs(client.ask(&[b"HGETALL", key.as_bytes()])?)?;

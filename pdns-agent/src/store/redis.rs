@@ -12,6 +12,7 @@ pub(super) mod password;
 pub(super) mod reply;
 pub(super) mod reply_timer;
 pub(super) mod resp;
+pub(super) mod sentinel;
 pub(super) mod server;
 pub(super) mod socket;
 pub(super) mod url;

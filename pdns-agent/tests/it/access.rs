@@ -357,7 +357,7 @@ fn hot_address(site: &Site) -> Ended {
 }
 
 /// Makes a certificate for this machine that nobody has signed but itself.
-fn self_signed(home: &Home, authority: bool) -> (PathBuf, PathBuf) {
+pub(crate) fn self_signed(home: &Home, authority: bool) -> (PathBuf, PathBuf) {
     let name = |end: &str| home.path().join(format!("redis-{authority}.{end}"));
     let (certificate, key) = (name("crt"), name("key"));
     let constraint = if authority { "CA:TRUE" } else { "CA:FALSE" };

@@ -96,6 +96,8 @@ mod score;
 #[cfg(test)]
 mod second_reader;
 #[cfg(test)]
+mod sentinel;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod squats;

@@ -30,6 +30,8 @@ enum Endpoint {
     Socket,
     /// Cluster mode on loopback.
     Cluster { port: u16, bus: u16 },
+    /// A TCP port on loopback.
+    Tcp { port: u16 },
 }
 
 impl Redis {
@@ -62,6 +64,30 @@ impl Redis {
         panic!("no redis-server in cluster mode came up: {last}");
     }
 
+    /// A server on a loopback port that keeps its data in memory only, for replication. A replica attaches to it
+    /// without the delay in which a server waits for more of them.
+    pub(crate) fn start_tcp() -> Self {
+        let mut last = String::new();
+        for _ in 0..PORT_TRIES {
+            match Self::launch(Endpoint::Tcp { port: free_port() }, false) {
+                Ok(server) => {
+                    server.call(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+                    return server;
+                }
+                Err(log) => last = log,
+            }
+        }
+        panic!("no redis-server on a port came up: {last}");
+    }
+
+    /// The port of a server on one.
+    pub(crate) fn port(&self) -> u16 {
+        let (Endpoint::Tcp { port } | Endpoint::Cluster { port, .. }) = self.endpoint else {
+            panic!("the server listens on no port")
+        };
+        port
+    }
+
     fn launch(endpoint: Endpoint, durable: bool) -> Result<Self, String> {
         let directory = TempDir::with_prefix("pdns-redis-").expect("a temporary directory");
         let mut server = Self { directory, endpoint, durable, child: None };
@@ -86,6 +112,9 @@ impl Redis {
             Endpoint::Socket => {
                 command.args(["--port", "0", "--unixsocketperm", "700"]);
                 command.arg("--unixsocket").arg(self.socket());
+            }
+            Endpoint::Tcp { port } => {
+                command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
             }
             Endpoint::Cluster { port, bus } => {
                 command.args(["--cluster-enabled", "yes", "--bind", "127.0.0.1"]);
@@ -129,7 +158,9 @@ impl Redis {
     pub(crate) fn url(&self) -> String {
         match self.endpoint {
             Endpoint::Socket => format!("redis+unix://{}", self.socket().display()),
-            Endpoint::Cluster { port, .. } => format!("redis://127.0.0.1:{port}"),
+            Endpoint::Tcp { port } | Endpoint::Cluster { port, .. } => {
+                format!("redis://127.0.0.1:{port}")
+            }
         }
     }
 
@@ -143,11 +174,7 @@ impl Redis {
 
     /// A connection past the code under test.
     pub(crate) fn connection(&self) -> redis::Connection {
-        let url = match self.endpoint {
-            Endpoint::Socket => self.url(),
-            Endpoint::Cluster { port, .. } => format!("redis://127.0.0.1:{port}"),
-        };
-        let client = redis::Client::open(url).expect("a URL of our own making");
+        let client = redis::Client::open(self.url()).expect("a URL of our own making");
         client.get_connection_with_timeout(PATIENCE).expect("the server takes connections")
     }
 
@@ -255,7 +282,7 @@ fn watch(stdout: ChildStdout) -> mpsc::Receiver<Result<(), String>> {
 }
 
 /// A loopback port that is free now.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -6,9 +6,14 @@
 //! the server (row numbers, checkpoints) may no longer hold.
 
 use crate::store::redis::resp::RespStream;
+use crate::store::redis::sentinel::SentinelUrl;
+use crate::store::redis::socket::distrust;
 use crate::store::redis::{managed, url};
 use crate::store::{Options, ReplyTimer, StoreError};
-use redis::{ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult, Value};
+use redis::{
+    ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
+    Value,
+};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -243,7 +248,10 @@ impl RedisClient {
             // The server refused the command; the next reply is the one to the next command.
             Err(cause) if matches!(cause.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
                 let error = StoreError::from_redis(&cause);
-                if error.is_farewell() {
+                // A master that a failover made a replica stays one: the sentinels know the new one.
+                let is_demoted = matches!(error, StoreError::ReadOnly)
+                    && SentinelUrl::parse(&self.options.url).is_some();
+                if error.is_farewell() || is_demoted {
                     self.connection = None;
                 }
                 Err(error)
@@ -516,6 +524,11 @@ fn connect(options: &Options) -> Result<RespStream, StoreError> {
             "what follows a # is ignored: write %23 for a # in a password or a path".to_owned();
         return Err(StoreError::Url { url: options.shown_url(), cause });
     }
+    if let Some(sentinels) = SentinelUrl::parse(&options.url) {
+        let sentinels =
+            sentinels.map_err(|cause| StoreError::Url { url: options.shown_url(), cause })?;
+        return connect_to_master(options, &sentinels);
+    }
     // The path of the managed socket may hold characters that have a meaning in a URL.
     let info = if options.url == "managed:" {
         ConnectionAddr::Unix(managed::start()?).into_connection_info()
@@ -523,13 +536,7 @@ fn connect(options: &Options) -> Result<RespStream, StoreError> {
         options.url.as_str().into_connection_info()
     };
     let info = info.map_err(|cause| bad_url(options, &cause))?;
-    let mut settings = info.redis_settings().clone();
-    if let Some(user) = &options.user {
-        settings = settings.set_username(user);
-    }
-    if let Some(password) = options.current_password() {
-        settings = settings.set_password(password);
-    }
+    let settings = with_credentials(options, info.redis_settings().clone());
     RespStream::connect(&info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
         |cause| match StoreError::from_redis(&cause) {
             _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
@@ -542,23 +549,30 @@ fn connect(options: &Options) -> Result<RespStream, StoreError> {
     )
 }
 
-/// Suggests a remedy for a certificate that is refused; `None` if the error text says it already, as for a wrong
-/// name.
-fn distrust(text: &str) -> Option<&'static str> {
-    let why = text.strip_prefix("invalid peer certificate: ")?;
-    if why.contains("CaUsedAsEndEntity") {
-        return Some(
-            "its certificate is an authority's and not a server's: make one with basicConstraints CA:FALSE",
-        );
+/// Connects to the master that the sentinels name.
+fn connect_to_master(options: &Options, sentinels: &SentinelUrl) -> Result<RespStream, StoreError> {
+    let settings = sentinels.settings().map_err(|cause| bad_url(options, &cause))?;
+    let settings = with_credentials(options, settings);
+    let open = |addr: ConnectionAddr| {
+        let info = addr.into_connection_info()?.set_redis_settings(settings.clone());
+        // A server that hangs is still named until the sentinels agree that it is down.
+        RespStream::connect(&info, CONNECT_TIMEOUT, CONNECT_TIMEOUT)
+    };
+    let stream = sentinels.connect(&options.shown_url(), &open)?;
+    let set = stream.set_reply_timeout(REPLY_TIMEOUT);
+    set.map_err(|cause| StoreError::Unavailable(cause.to_string()))?;
+    Ok(stream)
+}
+
+/// Adds the user and password of the options, which override those in a URL.
+fn with_credentials(options: &Options, mut settings: RedisConnectionInfo) -> RedisConnectionInfo {
+    if let Some(user) = &options.user {
+        settings = settings.set_username(user);
     }
-    // An authority that happens to have the issuer's name cannot have signed it.
-    ["UnknownIssuer", "BadSignature", "UnsupportedSignatureAlgorithm"]
-        .iter()
-        .any(|known| why.starts_with(known))
-        .then_some(
-            "its certificate is signed by nobody whom this machine trusts: name a file with the \
-             certificate, or its authority's, in SSL_CERT_FILE",
-        )
+    if let Some(password) = options.current_password() {
+        settings = settings.set_password(password);
+    }
+    settings
 }
 
 fn bad_url(options: &Options, cause: &RedisError) -> StoreError {

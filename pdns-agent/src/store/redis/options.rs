@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Connection options of a store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Options {
-    /// `managed:`, `redis://`, `rediss://` or `redis+unix://`.
+    /// `managed:`, `redis://`, `rediss://`, `redis+unix://`, `redis+sentinel://` or `rediss+sentinel://`.
     pub url: String,
     /// Prefix of all keys.
     pub prefix: String,

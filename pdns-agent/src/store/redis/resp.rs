@@ -42,8 +42,13 @@ impl RespStream {
         let socket = Socket::connect(info.addr(), patience)?;
         let mut wire = Self::with_capacity(AHEAD, socket);
         wire.introduce(info)?;
-        wire.reader.get_ref().set_timeouts(reply_timeout)?;
+        wire.set_reply_timeout(reply_timeout)?;
         Ok(wire)
+    }
+
+    /// Sets the time limit for replies from now on.
+    pub(in crate::store) fn set_reply_timeout(&self, patience: Duration) -> io::Result<()> {
+        self.reader.get_ref().set_timeouts(patience)
     }
 
     /// Sends user, password and database, if the settings have any.

@@ -19,10 +19,19 @@ impl RedisClient {
         Ok(info.and_then(|info| field(&info, "run_id").map(str::to_owned)))
     }
 
-    /// Refuses a node of a cluster, before anything is written. A cluster of a single node works like any other
-    /// server.
-    pub(crate) fn refuse_cluster(&mut self) -> Result<(), StoreError> {
-        let Some(info) = self.info("server")? else { return Ok(()) };
+    /// Refuses a server that only resembles Redis, and a node of a cluster, before anything is written. A cluster of a
+    /// single node works like any other server.
+    pub(crate) fn refuse_unsupported(&mut self) -> Result<(), StoreError> {
+        let Some(mut info) = self.info("server")? else { return Ok(()) };
+        // KeyDB never reported a higher version; this saves all others a question.
+        if major(&info).is_some_and(|major| major < 7) {
+            info.push('\n');
+            info.push_str(&self.info(KEYDB).ok().flatten().unwrap_or_default());
+        }
+        // First: Dragonfly reports that it is a cluster although it has no nodes.
+        if let Some(reason) = unsupported(&info) {
+            return Err(StoreError::UnsupportedServer(reason));
+        }
         if field(&info, "redis_mode").or_else(|| field(&info, "server_mode")) != Some("cluster") {
             return Ok(());
         }
@@ -41,7 +50,7 @@ impl RedisClient {
         };
         // `INFO` accepts several sections only since version 7.0, and other servers do not know this one.
         let keydb = self.info(KEYDB).ok().flatten().unwrap_or_default();
-        StoreError::NoFunctions(advice(&format!("{server}\n{keydb}")))
+        StoreError::UnsupportedServer(advice(&format!("{server}\n{keydb}")))
     }
 
     /// Returns a section of `INFO`; `None` if this user may not query it.
@@ -72,12 +81,37 @@ fn is_keydb(info: &str) -> bool {
     field(info, "mvcc_depth").is_some() || program.is_some_and(|program| program.contains(KEYDB))
 }
 
+/// Returns the number before the first dot of the version of Redis that a server is compatible with.
+fn major(info: &str) -> Option<u32> {
+    field(info, "redis_version")?.split('.').next()?.parse().ok()
+}
+
+/// Returns the reason why a server that resembles Redis cannot hold a store, and the remedy; `None` for Redis, Valkey
+/// and servers that are not known.
+fn unsupported(info: &str) -> Option<String> {
+    let (name, version, reason) = if let Some(version) = field(info, "dragonfly_version") {
+        // dragonflydb/dragonfly#843 and #1020.
+        ("Dragonfly", version, "it has no functions")
+    } else if let Some(version) = field(info, "kvrocks_version") {
+        // It has functions. That all writes of a call reach RocksDB as one batch is said of EXEC (apache/kvrocks#1281)
+        // and nowhere of FCALL.
+        let reason = "it does not promise that a function which a crash cuts short leaves nothing behind, and \
+                      answers could count twice";
+        ("Kvrocks", version, reason)
+    } else if is_keydb(info) {
+        ("KeyDB", field(info, "redis_version").unwrap_or_default(), "it has no functions")
+    } else {
+        return None;
+    };
+    Some(format!(
+        "{name} {version} is not supported, because {reason}: use Redis 7.0 or later, or Valkey"
+    ))
+}
+
 /// Explains why the server with this `INFO` does not accept our functions, and what to do.
 fn advice(info: &str) -> String {
-    if let Some(version) = field(info, "dragonfly_version") {
-        return format!(
-            "Dragonfly {version} is not supported, because it has no functions: use Redis 7.0 or later, or Valkey"
-        );
+    if let Some(reason) = unsupported(info) {
+        return reason;
     }
     if let Some(version) = field(info, "valkey_version") {
         return format!(
@@ -87,13 +121,7 @@ fn advice(info: &str) -> String {
     let Some(version) = field(info, "redis_version") else {
         return "this server has no functions: Redis 7.0 or later, or Valkey with its Lua module, is needed".to_owned();
     };
-    if is_keydb(info) {
-        return format!(
-            "KeyDB {version} is not supported, because it has no functions: use Redis 7.0 or later, or Valkey"
-        );
-    }
-    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    if major.is_some_and(|major| major < 7) {
+    if major(info).is_some_and(|major| major < 7) {
         format!(
             "Redis {version} is too old, because it has no functions: version 7.0 or later is needed"
         )
@@ -150,6 +178,63 @@ mod tests {
         ] {
             let advice = advice(info);
             assert!(advice.starts_with(told) || advice.contains(told), "{advice}");
+        }
+    }
+
+    /// Checks that a server with this `INFO` is refused, and that the reason begins so.
+    #[track_caller]
+    fn refused(info: &str, told: &str) {
+        let reason = unsupported(info).expect("it is refused");
+        assert!(reason.starts_with(told), "{reason}");
+        assert!(reason.ends_with(": use Redis 7.0 or later, or Valkey"), "{reason}");
+    }
+
+    #[test]
+    fn dragonfly_is_refused() {
+        // As reported by Dragonfly 1.14.3 (dragonflydb/dragonfly#2599) and 1.23.0 (dragonflydb/dragonfly#3895).
+        for (version, mode) in [("df-v1.14.3", "standalone"), ("df-v1.23.0", "cluster")] {
+            let info = format!(
+                "# Server\r\nredis_version:6.2.11\r\ndragonfly_version:{version}\r\nredis_mode:{mode}\r\n\
+                 arch_bits:64\r\nos:Linux 5.10.0-28-amd64 x86_64\r\nmultiplexing_api:epoll\r\n\
+                 tcp_port:6379\r\nthread_count:8\r\nuptime_in_seconds:1668\r\nuptime_in_days:0\r\n"
+            );
+            let told = format!("Dragonfly {version} is not supported, because it has no functions");
+            refused(&info, &told);
+        }
+    }
+
+    #[test]
+    fn kvrocks_is_refused() {
+        // The sample for Kvrocks 2.16.0 in apache/kvrocks-website, docs/info-sections.md.
+        let info = "# Server\r\nversion:2.16.0\r\nkvrocks_version:2.16.0\r\nredis_version:7.0.0\r\n\
+                    git_sha1:28440b5\r\nkvrocks_git_sha1:28440b5\r\nredis_mode:standalone\r\n\
+                    kvrocks_mode:standalone\r\nos:Linux 6.8.0 x86_64\r\ngcc_version:13.3.0\r\n\
+                    rocksdb_version:11.1.1\r\narch_bits:64\r\nprocess_id:12345\r\ntcp_port:6666\r\n\
+                    server_time_usec:1783785600000000\r\nuptime_in_seconds:42\r\nuptime_in_days:0\r\n\
+                    executable:/usr/local/bin/kvrocks\r\nconfig_file:/etc/kvrocks/kvrocks.conf\r\n";
+        refused(info, "Kvrocks 2.16.0 is not supported, because it does not promise");
+    }
+
+    #[test]
+    fn keydb_is_refused() {
+        // As reported by KeyDB 6.3.4 (Snapchat/KeyDB#981), shortened.
+        let info = "# Server\r\nredis_version:6.3.4\r\nredis_git_sha1:7e7e5e57\r\nredis_mode:standalone\r\n\
+                    tcp_port:6379\r\nexecutable:/data/keydb-server\r\n";
+        refused(info, "KeyDB 6.3.4 is not supported, because it has no functions");
+    }
+
+    #[test]
+    fn redis_and_valkey_are_accepted() {
+        for info in [
+            // Redis 7.0.15 of Debian 12, shortened.
+            "# Server\r\nredis_version:7.0.15\r\nredis_git_sha1:00000000\r\nredis_mode:standalone\r\n\
+             multiplexing_api:epoll\r\ntcp_port:6379\r\nexecutable:/usr/bin/redis-server\r\n",
+            "# Server\r\nredis_version:6.2.14\r\nexecutable:/srv/keydb/redis-server\r\n",
+            "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.0\r\n\
+             valkey_release_stage:ga\r\nserver_mode:standalone\r\n",
+            "",
+        ] {
+            assert_eq!(unsupported(info), None, "{info}");
         }
     }
 }

@@ -143,3 +143,22 @@ fn config() -> io::Result<ClientConfig> {
         .map_err(io::Error::other)?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
+
+/// Suggests a remedy for a certificate that is refused; `None` if the error text says it already, as for a wrong
+/// name.
+pub(in crate::store) fn distrust(text: &str) -> Option<&'static str> {
+    let why = text.strip_prefix("invalid peer certificate: ")?;
+    if why.contains("CaUsedAsEndEntity") {
+        return Some(
+            "its certificate is an authority's and not a server's: make one with basicConstraints CA:FALSE",
+        );
+    }
+    // An authority that happens to have the issuer's name cannot have signed it.
+    ["UnknownIssuer", "BadSignature", "UnsupportedSignatureAlgorithm"]
+        .iter()
+        .any(|known| why.starts_with(known))
+        .then_some(
+            "its certificate is signed by nobody whom this machine trusts: name a file with the \
+             certificate, or its authority's, in SSL_CERT_FILE",
+        )
+}

@@ -4,6 +4,9 @@
 
 use std::ops::Range;
 
+/// Parameter of a URL with sentinels that holds their password.
+const SENTINEL_PASSWORD: &str = "sentinel_password=";
+
 /// Returns true if a URL holds a password.
 #[must_use]
 pub fn has_password(url: &str) -> bool {
@@ -40,7 +43,7 @@ pub(in crate::store) fn bad_port(url: &str) -> Option<&str> {
 /// Locates the passwords in a URL, in order.
 ///
 /// They lie before the last `@`, even if an unescaped slash makes the text an invalid URL, and in the query, as in
-/// socket URLs: `redis+unix:///run/redis.sock?pass=...`.
+/// socket URLs: `redis+unix:///run/redis.sock?pass=...`, and for sentinels, in `sentinel_password`.
 fn passwords(url: &str) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let Some(start) = url.find("://").map(|at| at + 3) else { return places };
@@ -66,7 +69,25 @@ fn passwords(url: &str) -> Vec<Range<usize>> {
         }
         from += pair.len() + 1;
     }
-    places
+    for (at, name) in url.match_indices(SENTINEL_PASSWORD) {
+        let from = at + name.len();
+        let length = url.get(from..).and_then(|rest| rest.find('&'));
+        places.push(from..length.map_or(url.len(), |length| from + length));
+    }
+    joined(places)
+}
+
+/// Sorts ranges and joins those that overlap or touch: an `@` in the password of a sentinel looks like the end of a login.
+fn joined(mut places: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    places.sort_by_key(|place| place.start);
+    let mut apart: Vec<Range<usize>> = Vec::with_capacity(places.len());
+    for place in places {
+        match apart.last_mut() {
+            Some(last) if place.start <= last.end => last.end = last.end.max(place.end),
+            _ => apart.push(place),
+        }
+    }
+    apart
 }
 
 #[cfg(test)]
@@ -105,6 +126,17 @@ mod tests {
         check("redis+unix:///s?password=x&PASS=y", "redis+unix:///s?password=***&PASS=***");
         check("redis://u:x@h/0?pass=y", "redis://u:***@h/0?pass=***");
         check("redis://u:a?b@h?pass=y", "redis://u:***@h?pass=***");
+        check("redis+sentinel://u:a@h:1,i:2/m/0", "redis+sentinel://u:***@h:1,i:2/m/0");
+        check(
+            "rediss+sentinel://u:a@h,i/m?sentinel_user=u&sentinel_password=x&y=z",
+            "rediss+sentinel://u:***@h,i/m?sentinel_user=u&sentinel_password=***&y=z",
+        );
+        // An @ that should be %40.
+        check("redis+sentinel://h:1/m?sentinel_password=a@b", "redis+sentinel://h:***");
+        check(
+            "redis+sentinel://h/m?sentinel_password=a@b",
+            "redis+sentinel://h/m?sentinel_password=***",
+        );
     }
 
     #[test]
@@ -114,6 +146,7 @@ mod tests {
             "redis://[::1]:6379",
             "redis://u@h",
             "redis+unix:///a:b@c",
+            "redis+sentinel://h:1,[::1]:2/m/0?sentinel_password_file=/f",
             "managed:",
             "",
             "?",
@@ -125,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_can_be_masked(url in "(redis://)?[a:@/?#&=\u{fc}]{0,12}(pass=[a@&]{0,3})?") {
+        fn any_text_can_be_masked(url in "(redis://)?[a:@/?#&=\u{fc}]{0,12}((sentinel_)?pass(word)?=[a@&]{0,3}){0,2}") {
             prop_assert!(!has_password(&mask(&url)) || mask(&mask(&url)) == mask(&url));
         }
     }
