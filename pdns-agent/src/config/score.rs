@@ -5,11 +5,12 @@
 
 use crate::analyze::{ExemptError, Exempts, MimicIndex, ModelError, Weights, WeightsError, brands};
 use crate::bounded_file::read_file;
-use crate::name::{NameBuf, NameError};
+use crate::name::{NameBuf, NameError, suffix};
 use crate::query::{
     ListError, ParkedList, Purpose, Scorer, Subject, TopList, TopListError, is_host_text,
 };
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,6 +84,12 @@ pub enum ScoreFileCause {
     /// A line of a list of protected names with other characters than host names have.
     #[error("line {0}: not the name of a host")]
     NotHost(usize),
+    /// A protected name that nothing can imitate, such as a top-level domain or an address.
+    #[error("line {0}: not a domain that can be imitated: give one like example.com")]
+    NoDomain(usize),
+    /// A list of protected names without a name.
+    #[error("no name is in it")]
+    NothingProtected,
     /// A damaged model.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -175,7 +182,7 @@ fn names(text: &str) -> Result<Vec<NameBuf>, ScoreFileCause> {
         if text.is_empty() {
             continue;
         }
-        names.push(if text.is_ascii() {
+        let name = if text.is_ascii() {
             NameBuf::parse(text).map_err(|cause| ScoreFileCause::Name { line, cause })?
         } else {
             // In Unicode, as people write it.
@@ -183,9 +190,14 @@ fn names(text: &str) -> Result<Vec<NameBuf>, ScoreFileCause> {
                 Ok(Subject::Name(name)) => name,
                 _ => return Err(ScoreFileCause::NotHost(line)),
             }
-        });
+        };
+        // It would protect nothing.
+        if suffix::registrable(name.as_name()).is_none() || text.parse::<IpAddr>().is_ok() {
+            return Err(ScoreFileCause::NoDomain(line));
+        }
+        names.push(name);
     }
-    Ok(names)
+    if names.is_empty() { Err(ScoreFileCause::NothingProtected) } else { Ok(names) }
 }
 
 #[cfg(test)]

@@ -296,7 +296,10 @@ impl<'k> Examiner<'k> {
         let Some(hit) = threats.max_by_key(surest) else { return };
         let name = found.name.as_name();
         let domain = owned_domain(name).unwrap_or(name);
-        let key = store.router().hasher().octets(format!("hit {}", domain.as_str()).as_bytes());
+        // Hosts of one domain that are listed apart are hits of their own.
+        let subject = hit.subject.to_string();
+        let key = format!("hit {} {subject}", domain.as_str());
+        let key = store.router().hasher().octets(key.as_bytes());
         if state.budget.decide_hit(self.settings.alerts_per_day, now / DAY, key) != Decision::Raised
         {
             return;
@@ -306,7 +309,7 @@ impl<'k> Examiner<'k> {
         let by = if hit.is_own() { "an analyst" } else { hit.source.as_str() };
         let message = format!("{} is a hit: {by} calls {} a threat", name.as_str(), hit.subject);
         let day = (found.time / DAY).to_string();
-        let id = event_id(store, &["hit", domain.as_str(), &day]);
+        let id = event_id(store, &["hit", domain.as_str(), &subject, &day]);
         let verdict = EcsVerdict {
             score,
             class: "hit",

@@ -1,19 +1,24 @@
-//! Evidence that a name which imitates another belongs to the owner of the other: both use the same things.
+//! Evidence that a name which imitates another belongs to the owner of the other.
 //!
-//! Part of `query`. A shared address, CNAME target or name server counts only if few domains have it: squatters use the
-//! same content networks, parking services and hosts of name servers as everybody else. What only the owner can have
-//! counts alone: a CNAME or a name server that leads to the imitated name, or a CNAME of the imitated name that leads here.
+//! Part of `query`. Anybody can point a name at another's address, so that one thing in common proves nothing: a squatter
+//! would add it. A name is cleared if all that it leads to is the owner's, so that it can do no harm, or if a record of the
+//! imitated name leads to it. What many domains use is nobody's: content networks, parking, and all that more than
+//! [`MAX_SHARED_DOMAINS`] domains have here. Name servers count only where nothing else is known, and only the owner's own:
+//! those of registrars and hosts serve squatters, too.
 
-use super::{MAX_SHARED_DOMAINS, ScoreLists, is_reserved, on_addresses};
+use super::names::pass;
+use super::{MAX_SHARED_DOMAINS, ScoreLists, Text, is_reserved, on_addresses};
 use crate::name::{Name, NameBuf, suffix};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
-use crate::store::{Reader, StoreError};
+use crate::store::{Kind, Reader, StoreError};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
+/// Maximum number of names of a domain that are read.
+const MAX_NAMES: usize = 100;
 /// Maximum number of records that are read of each side, and of each thing that both use.
 const MAX_RECORDS: usize = 1_000;
 
@@ -26,9 +31,12 @@ struct Uses {
 }
 
 impl Uses {
-    /// Reads those of a name, of its domain and of www below the domain.
+    /// Reads those of a name, of the first names in text order at and below its domain, and of www there.
     fn read(store: &mut Reader<'_>, name: Name<'_>, domain: Name<'_>) -> Result<Self, StoreError> {
-        let mut names = vec![name.to_buf(), domain.to_buf()];
+        let text = Text { at_or_below: Some(domain.to_buf()), ..Text::default() };
+        let (mut names, _) =
+            pass(store, &[Kind::Record], &text, &|_| true, None, MAX_NAMES, &|| false)?;
+        names.push(name.to_buf());
         names.extend(NameBuf::parse(&format!("www.{}", domain.as_str())).ok());
         names.sort_unstable();
         names.dedup();
@@ -91,30 +99,32 @@ impl<'t> Owner<'t> {
         domain: Name<'_>,
     ) -> Result<bool, StoreError> {
         let (own, theirs) = (Uses::read(store, name, domain)?, &self.uses);
-        let leads_to = |apex: Name<'_>, names: &BTreeSet<NameBuf>| {
-            names.iter().any(|name| name.as_name().is_at_or_below(apex))
-        };
-        if leads_to(self.target, &own.targets)
-            || leads_to(self.target, &own.servers)
-            || leads_to(domain, &theirs.targets)
-        {
+        let leads_to = |apex: Name<'_>, name: &NameBuf| name.as_name().is_at_or_below(apex);
+        if theirs.targets.iter().any(|target| leads_to(domain, target)) {
             return Ok(true);
         }
-        for address in own.addresses.intersection(&theirs.addresses) {
+        if own.addresses.is_empty() && own.targets.is_empty() {
+            return Ok(own.servers.iter().any(|server| leads_to(self.target, server)));
+        }
+        for target in own.targets.iter().filter(|target| !leads_to(self.target, target)) {
+            let is_theirs = theirs.targets.contains(target)
+                && !is_host_of_many(lists, target.as_name())
+                && is_target_of_few(store, target.as_name())?;
+            if !is_theirs {
+                return Ok(false);
+            }
+        }
+        for address in &own.addresses {
             let is_of_many = [&lists.parked, &lists.sinkholes, &lists.content_networks]
                 .iter()
                 .any(|list| list.has_address(*address));
-            if !is_of_many && is_of_few(store, *address)? {
-                return Ok(true);
+            let is_theirs =
+                theirs.addresses.contains(address) && !is_of_many && is_of_few(store, *address)?;
+            if !is_theirs {
+                return Ok(false);
             }
         }
-        let servers = own.servers.intersection(&theirs.servers);
-        for name in servers.chain(own.targets.intersection(&theirs.targets)) {
-            if !is_host_of_many(lists, name.as_name()) && is_target_of_few(store, name.as_name())? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(true)
     }
 }
 

@@ -80,20 +80,31 @@ fn imitations_that_were_seen_are_found_the_likeliest_first() {
 fn names_of_the_same_owner_are_left_out() {
     let mut records = vec![
         ("paypal.com".to_owned(), "A", "45.61.1.1"),
-        ("paypal.com".to_owned(), "NS", "ns1.owner.example"),
-        ("paypal.com".to_owned(), "NS", "ns1.hoster.example"),
+        ("paypal.com".to_owned(), "A", "104.16.1.1"),
+        ("paypal.com".to_owned(), "A", "45.61.1.99"),
+        ("paypal.com".to_owned(), "NS", "ns1.paypal.com"),
+        ("paypal.com".to_owned(), "NS", "ns1.registrar.example"),
         ("www.paypal.com".to_owned(), "CNAME", "edge.owner.example"),
-        // On an address, a name server and a CNAME target of the owner, and with a CNAME there.
+        ("old.paypal.com".to_owned(), "CNAME", "shop.paypal-shop.org"),
+        // All that these lead to is the owner's, or a record of the owner leads to them.
         ("paypa1.com".to_owned(), "A", "45.61.1.1"),
-        ("paypall.com".to_owned(), "NS", "ns1.owner.example"),
         ("www.peypal.com".to_owned(), "CNAME", "edge.owner.example"),
         ("paypal.net".to_owned(), "CNAME", "www.paypal.com"),
-        // What many domains use says nothing, nor does a content network.
-        ("paypai.com".to_owned(), "NS", "ns1.hoster.example"),
+        ("paypall.com".to_owned(), "NS", "ns1.paypal.com"),
+        ("paypal-shop.org".to_owned(), "A", "45.61.7.7"),
+        // Content networks and what many have are nobody's, and name servers of a registrar serve everybody.
         ("paypal.org".to_owned(), "A", "104.16.1.1"),
-        ("paypal.com".to_owned(), "A", "104.16.1.1"),
+        ("paypal.info".to_owned(), "A", "45.61.1.99"),
+        ("paypai.com".to_owned(), "NS", "ns1.registrar.example"),
+        // Squatters point one name at the owner, and use another.
+        ("payapl.com".to_owned(), "CNAME", "www.paypal.com"),
+        ("login.payapl.com".to_owned(), "A", "45.61.6.6"),
+        ("paypaal.com".to_owned(), "NS", "ns1.paypal.com"),
+        ("paypaal.com".to_owned(), "A", "45.61.6.7"),
+        ("papyal.com".to_owned(), "A", "45.61.1.1"),
+        ("papyal.com".to_owned(), "A", "45.61.6.8"),
     ];
-    records.extend((0..250).map(|at| (format!("site{at}.example"), "NS", "ns1.hoster.example")));
+    records.extend((0..250).map(|at| (format!("site{at}.example"), "A", "45.61.1.99")));
     let records: Vec<_> = records
         .iter()
         .map(|(name, rrtype, rdata)| (name.as_str(), *rrtype, *rdata, 1_700_000_000))
@@ -104,15 +115,15 @@ fn names_of_the_same_owner_are_left_out() {
         ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut shown = names(&found);
     shown.sort_unstable();
-    assert_eq!(shown, ["paypai.com", "paypal.org"]);
-    assert!(
-        ended.stderr.contains("4 more names belong to the owner of paypal.com"),
-        "{}",
-        ended.stderr
+    assert_eq!(
+        shown,
+        ["papyal.com", "payapl.com", "paypaal.com", "paypai.com", "paypal.info", "paypal.org"]
     );
+    let said = "5 more names belong to the owner of paypal.com";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
     let all = squats(&site, &["paypal.com", "--own"]);
     let own = all.iter().filter(|one| one["same_owner"] == true).count();
-    assert_eq!((all.len(), own), (6, 4));
+    assert_eq!((all.len(), own), (11, 5));
 }
 
 #[test]

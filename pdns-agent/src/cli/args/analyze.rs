@@ -97,9 +97,8 @@ Exit status: 0 compared, 2 error.";
 pub(in super::super) const SQUATS: &str = "\
 All names in the store are compared with the domain, as pdns mimics does; those that are 80 and more alike
 are shown, the likeliest first, and those that never resolved last. Names below a domain that is an
-imitation itself are counted with it. Names of the same owner are left out: their CNAME or name server
-leads to the domain, or both have an address, a CNAME target or a name server that few domains have and
-that belongs to no content network or parking service.
+imitation itself are counted with it. Names of the same owner are left out: all addresses and CNAME targets
+of the name are those of the domain, and few domains have them, or a CNAME of the domain leads to it.
 
 --possible lists names that would imitate the domain, seen or not, and does not read the store. The kinds
 are those of dnstwist, and combosquat, plural and soundsquat; that the domain is a label of another one
