@@ -5,7 +5,7 @@ use super::{CliError, Found, Terminal, cannot, classify, open};
 use crate::analyze::WINDOW;
 use crate::config::score::{ScoreFiles, protected};
 use crate::judge::{FirstSeen, JudgeSettings, Knowledge, Mode, State, Summary, run};
-use crate::query::{DAY, Scorer};
+use crate::query::DAY;
 use crate::render::{Format, counted, iso};
 use crate::store::Options;
 use serde_json::{Map, Value, json};
@@ -36,8 +36,8 @@ pub(super) fn judge(
     };
     let model = classify::model(asked.model.as_deref().or(settings.model.as_deref()))?;
     let index = protected(&settings.protect)?;
-    let Scorer { lists, weights, .. } = ScoreFiles::default().scorer()?;
-    let (lists, weights) = (Arc::unwrap_or_clone(lists), Arc::unwrap_or_clone(weights));
+    let files = ScoreFiles::default();
+    let (lists, weights) = (files.lists()?, files.weights()?);
     let knowledge = Knowledge { model, index, lists, weights };
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

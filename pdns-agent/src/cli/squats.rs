@@ -18,7 +18,7 @@ pub(super) fn seen(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let domain = domain(asked, terminal)?;
-    let lists = ScoreFiles::default().scorer()?.lists;
+    let lists = ScoreFiles::default().lists()?;
     let format = terminal.format(asked.format, Format::Json);
     let limit = asked.limit.limit.unwrap_or(LIMIT);
     let query =

@@ -7,7 +7,8 @@ use crate::analyze::{ExemptError, Exempts, MimicIndex, ModelError, Weights, Weig
 use crate::bounded_file::read_file;
 use crate::name::{NameBuf, NameError, suffix};
 use crate::query::{
-    ListError, ParkedList, Purpose, Scorer, Subject, TopList, TopListError, is_host_text,
+    ListError, ParkedList, Purpose, ScoreLists, Scorer, Subject, TopList, TopListError,
+    is_host_text,
 };
 use std::io;
 use std::net::IpAddr;
@@ -105,10 +106,7 @@ impl ScoreFiles {
             path: "the model of this program".to_owned(),
             cause: cause.into(),
         })?;
-        read(self.weights.as_deref(), "weights.toml", |text| {
-            scorer.weights = Arc::new(Weights::parse(text)?);
-            Ok(())
-        })?;
+        scorer.weights = Arc::new(self.weights()?);
         if let Some(index) = protected_files(self.protect.as_slice())? {
             scorer.mimics = Arc::new(index);
         }
@@ -116,19 +114,42 @@ impl ScoreFiles {
             scorer.top = Some(Arc::new(TopList::parse(text)?));
             Ok(())
         })?;
-        read(self.parked.as_deref(), "parked.txt", |text| {
-            Arc::make_mut(&mut scorer.lists).parked = ParkedList::parse(text)?;
-            Ok(())
-        })?;
-        read(self.sinkholes.as_deref(), "sinkholes.txt", |text| {
-            Arc::make_mut(&mut scorer.lists).sinkholes = ParkedList::parse(text)?;
-            Ok(())
-        })?;
+        scorer.lists = Arc::new(self.lists()?);
         read(self.exempt.as_deref(), "tunnel-exempt.txt", |text| {
             scorer.exempts = Arc::new(Exempts::parse(text)?);
             Ok(())
         })?;
         Ok(scorer)
+    }
+
+    /// Reads the weights of evidence.
+    ///
+    /// # Errors
+    /// [`ScoreFileError`] if their file cannot be used.
+    pub fn weights(&self) -> Result<Weights, ScoreFileError> {
+        let mut weights = Weights::shipped();
+        read(self.weights.as_deref(), "weights.toml", |text| {
+            weights = Weights::parse(text)?;
+            Ok(())
+        })?;
+        Ok(weights)
+    }
+
+    /// Reads the lists of networks, zones and suffixes.
+    ///
+    /// # Errors
+    /// [`ScoreFileError`] for the first file that cannot be used.
+    pub fn lists(&self) -> Result<ScoreLists, ScoreFileError> {
+        let mut lists = ScoreLists::shipped();
+        read(self.parked.as_deref(), "parked.txt", |text| {
+            lists.parked = ParkedList::parse(text)?;
+            Ok(())
+        })?;
+        read(self.sinkholes.as_deref(), "sinkholes.txt", |text| {
+            lists.sinkholes = ParkedList::parse(text)?;
+            Ok(())
+        })?;
+        Ok(lists)
     }
 }
 

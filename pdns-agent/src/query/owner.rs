@@ -108,32 +108,22 @@ impl<'t> Owner<'t> {
         }
         for target in own.targets.iter().filter(|target| !leads_to(self.target, target)) {
             let is_theirs = theirs.targets.contains(target)
-                && !is_host_of_many(lists, target.as_name())
+                && !lists.is_host_of_many(target.as_name())
                 && is_target_of_few(store, target.as_name())?;
             if !is_theirs {
                 return Ok(false);
             }
         }
         for address in &own.addresses {
-            let is_of_many = [&lists.parked, &lists.sinkholes, &lists.content_networks]
-                .iter()
-                .any(|list| list.has_address(*address));
-            let is_theirs =
-                theirs.addresses.contains(address) && !is_of_many && is_of_few(store, *address)?;
+            let is_theirs = theirs.addresses.contains(address)
+                && !lists.is_address_of_many(*address)
+                && is_of_few(store, *address)?;
             if !is_theirs {
                 return Ok(false);
             }
         }
         Ok(true)
     }
-}
-
-/// Returns true for hosts of parking services, sinkholes, content networks and free hosting.
-fn is_host_of_many(lists: &ScoreLists, name: Name<'_>) -> bool {
-    [&lists.parked, &lists.sinkholes, &lists.content_networks]
-        .iter()
-        .any(|list| list.has_host(name))
-        || lists.free_hosting(name).is_some()
 }
 
 /// Domains with something in common, as far as they matter.

@@ -3,6 +3,7 @@
 use crate::name::{Name, NameBuf, ancestors};
 use crate::query::ParkedList;
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 /// Maximum number of names of a top list that are kept.
 const MAX_TOP: usize = 100_000;
@@ -49,6 +50,23 @@ impl ScoreLists {
     #[must_use]
     pub fn is_content_network(&self, name: Name<'_>) -> bool {
         self.content_networks.has_host(name)
+    }
+
+    /// The lists of what serves many domains.
+    fn of_many(&self) -> [&ParkedList; 3] {
+        [&self.parked, &self.sinkholes, &self.content_networks]
+    }
+
+    /// Returns true for addresses of parking services, sinkholes and content networks.
+    #[must_use]
+    pub fn is_address_of_many(&self, address: IpAddr) -> bool {
+        self.of_many().iter().any(|list| list.has_address(address))
+    }
+
+    /// Returns true for hosts of parking services, sinkholes, content networks and free hosting.
+    #[must_use]
+    pub fn is_host_of_many(&self, name: Name<'_>) -> bool {
+        self.of_many().iter().any(|list| list.has_host(name)) || self.free_hosting(name).is_some()
     }
 
     /// The top-level domain of a name, if it has much abuse.

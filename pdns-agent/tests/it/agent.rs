@@ -1,12 +1,13 @@
 //! `pdns-agent` as a process that can be watched, killed and asked to end; and what it should have stored.
 
+use crate::logs::{Rotation, Zeek};
 use crate::redis::{Redis, until};
 use crate::run::{Home, run};
-use crate::store::{Model, contents, options};
+use crate::store::{Model, agrees, contents, options};
 use pdns_agent::store::Store;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -191,4 +192,23 @@ pub(crate) fn catches_up(agent: &mut Agent, server: &Redis, octets: u64) {
         thread::sleep(Duration::from_millis(20));
         now = acknowledged(server);
     }
+}
+
+/// A folder with a Zeek that writes into it.
+pub(crate) fn zeek_site(seed: u64) -> (Home, PathBuf, Zeek) {
+    let home = Home::new();
+    let folder = home.path().join("logs");
+    let zeek = Zeek::new(&folder, Rotation::RenameAndGzip, seed, 3_000);
+    (home, folder, zeek)
+}
+
+/// The agent ends well when asked, and the store holds what one undisturbed import does.
+#[track_caller]
+pub(crate) fn ends_well(agent: Agent, home: &Home, server: &Redis, zeek: &Zeek) {
+    let (code, said) = agent.terminate();
+    assert_eq!(code, Some(0), "{said}");
+    let written = home.path().join("written");
+    zeek.copy_to(&written);
+    let model = clean_import(home, &written);
+    agrees(&mut Store::open(&options(server)).unwrap(), &model);
 }

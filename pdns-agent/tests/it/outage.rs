@@ -1,10 +1,12 @@
 //! Stores that are away, come back with older data, are emptied or are others: nothing is lost or doubled.
 
-use crate::agent::{Agent, acknowledged, ask, catches_up, clean_import, zeek as zeek_command};
-use crate::logs::{Rotation, Zeek};
+use crate::agent::{
+    Agent, acknowledged, ask, catches_up, clean_import, ends_well, zeek as zeek_command, zeek_site,
+};
+use crate::logs::Zeek;
 use crate::redis::{Redis, until};
 use crate::run::{Home, run};
-use crate::store::{agrees, options};
+use crate::store::agrees;
 use pdns_agent::store::{Options, Store};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -12,14 +14,6 @@ use std::process::Command;
 
 /// The number of attempts that failed.
 const FAILED: &str = "pdns_store_attempts_total{result=\"failed\"}";
-
-/// A folder with a Zeek that writes into it.
-fn site(seed: u64) -> (Home, PathBuf, Zeek) {
-    let home = Home::new();
-    let folder = home.path().join("logs");
-    let zeek = Zeek::new(&folder, Rotation::RenameAndGzip, seed, 3_000);
-    (home, folder, zeek)
-}
 
 /// So many pieces of log, some rotations among them.
 fn pieces(zeek: &mut Zeek, pieces: usize) {
@@ -29,20 +23,9 @@ fn pieces(zeek: &mut Zeek, pieces: usize) {
     zeek.finish_line();
 }
 
-/// The agent ends well when asked, and the store holds what one undisturbed import does.
-#[track_caller]
-fn ends_well(agent: Agent, home: &Home, server: &Redis, zeek: &Zeek) {
-    let (code, said) = agent.terminate();
-    assert_eq!(code, Some(0), "{said}");
-    let written = home.path().join("written");
-    zeek.copy_to(&written);
-    let model = clean_import(home, &written);
-    agrees(&mut Store::open(&options(server)).unwrap(), &model);
-}
-
 #[test]
 fn an_agent_waits_for_a_store_that_is_away_in_bounded_memory() {
-    let (home, folder, mut zeek) = site(21);
+    let (home, folder, mut zeek) = zeek_site(21);
     let mut server = Redis::start_durable();
     pieces(&mut zeek, 200);
     let socket = home.path().join("metrics");
@@ -74,7 +57,7 @@ fn an_agent_waits_for_a_store_that_is_away_in_bounded_memory() {
 
 #[test]
 fn a_store_that_comes_back_with_older_data_gets_what_it_lost() {
-    let (home, folder, mut zeek) = site(22);
+    let (home, folder, mut zeek) = zeek_site(22);
     let mut server = Redis::start();
     pieces(&mut zeek, 600);
     let mut agent = Agent::follow(&home, &server.url(), &folder);
@@ -96,7 +79,7 @@ fn a_store_that_comes_back_with_older_data_gets_what_it_lost() {
 
 #[test]
 fn a_store_saved_in_the_midst_of_writing_gets_what_it_lost() {
-    let (home, folder, mut zeek) = site(23);
+    let (home, folder, mut zeek) = zeek_site(23);
     let mut server = Redis::start();
     zeek.write(3 << 20);
     zeek.finish_line();
@@ -116,7 +99,7 @@ fn a_store_saved_in_the_midst_of_writing_gets_what_it_lost() {
 
 #[test]
 fn an_emptied_store_is_filled_again_though_no_log_grows() {
-    let (home, folder, mut zeek) = site(24);
+    let (home, folder, mut zeek) = zeek_site(24);
     let server = Redis::start();
     pieces(&mut zeek, 900);
     let mut agent = Agent::follow(&home, &server.url(), &folder);
@@ -128,7 +111,7 @@ fn an_emptied_store_is_filled_again_though_no_log_grows() {
 
 #[test]
 fn another_store_in_place_of_the_first_is_filled() {
-    let (home, folder, mut zeek) = site(25);
+    let (home, folder, mut zeek) = zeek_site(25);
     // It keeps nothing: what comes up again is another store.
     let mut server = Redis::start();
     pieces(&mut zeek, 900);
@@ -143,7 +126,7 @@ fn another_store_in_place_of_the_first_is_filled() {
 
 #[test]
 fn an_agent_that_follows_waits_for_a_store_that_is_not_there_yet() {
-    let (home, folder, mut zeek) = site(26);
+    let (home, folder, mut zeek) = zeek_site(26);
     let mut server = Redis::start_durable();
     server.kill9();
     pieces(&mut zeek, 100);
@@ -156,7 +139,7 @@ fn an_agent_that_follows_waits_for_a_store_that_is_not_there_yet() {
 
 #[test]
 fn an_agent_that_waits_for_a_store_ends_when_asked() {
-    let (home, folder, mut zeek) = site(27);
+    let (home, folder, mut zeek) = zeek_site(27);
     let mut server = Redis::start();
     pieces(&mut zeek, 10);
     let url = server.url();
@@ -179,7 +162,7 @@ fn an_agent_that_waits_for_a_store_ends_when_asked() {
 
 #[test]
 fn an_import_without_a_store_says_so_in_one_sentence() {
-    let (home, folder, mut zeek) = site(28);
+    let (home, folder, mut zeek) = zeek_site(28);
     let mut server = Redis::start();
     server.kill9();
     pieces(&mut zeek, 10);
@@ -195,7 +178,7 @@ fn an_import_without_a_store_says_so_in_one_sentence() {
 
 #[test]
 fn a_managed_store_that_was_killed_in_a_write_is_mended_and_counts_each_answer_once() {
-    let (home, folder, mut zeek) = site(29);
+    let (home, folder, mut zeek) = zeek_site(29);
     pieces(&mut zeek, 1_500);
     let managed = Managed(home.path().join("data/pdns"));
     let import = || run(home.agent().args(["zeek", "--once", "--sensor", "test"]), &[&folder]);

@@ -1,13 +1,9 @@
 //! Stores that Redis Sentinel watches: the master is found, and a failover is followed without a loss or a double.
 
 use crate::access::self_signed;
-use crate::agent::{Agent, acknowledged, catches_up, clean_import};
-use crate::logs::{Rotation, Zeek};
+use crate::agent::{Agent, acknowledged, catches_up, ends_well, zeek_site};
 use crate::redis::{Redis, free_port, until};
 use crate::run::{Ended, Home, run};
-use crate::store::{agrees, options};
-use pdns_agent::store::Store;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -113,28 +109,18 @@ fn pair() -> (Redis, Redis) {
     (master, replica)
 }
 
+/// A pair as of [`pair`], and a sentinel that may promote the replica.
+fn watched_pair() -> (Redis, Redis, Sentinel) {
+    let (master, replica) = pair();
+    let sentinel = Sentinel::start(master.port(), "");
+    sentinel.wait_for_replica();
+    (master, replica, sentinel)
+}
+
 /// Ends replication: from now on the replica falls behind.
 fn cut_link(master: &Redis) {
     master.call(&["ACL", "SETUSER", LINK[0], "off"]);
     master.call(&["CLIENT", "KILL", "TYPE", "replica"]);
-}
-
-fn site(seed: u64) -> (Home, PathBuf, Zeek) {
-    let home = Home::new();
-    let folder = home.path().join("logs");
-    let zeek = Zeek::new(&folder, Rotation::RenameAndGzip, seed, 3_000);
-    (home, folder, zeek)
-}
-
-/// The agent ends well when asked, and the store holds what one undisturbed import does.
-#[track_caller]
-fn ends_well(agent: Agent, home: &Home, server: &Redis, zeek: &Zeek) {
-    let (code, said) = agent.terminate();
-    assert_eq!(code, Some(0), "{said}");
-    let written = home.path().join("written");
-    zeek.copy_to(&written);
-    let model = clean_import(home, &written);
-    agrees(&mut Store::open(&options(server)).unwrap(), &model);
 }
 
 fn status(home: &Home, url: &str) -> Ended {
@@ -153,10 +139,8 @@ fn refused(home: &Home, url: &str, words: &[&str]) {
 
 #[test]
 fn an_import_goes_on_with_the_new_master_and_counts_each_answer_once() {
-    let (home, folder, mut zeek) = site(31);
-    let (mut master, replica) = pair();
-    let sentinel = Sentinel::start(master.port(), "");
-    sentinel.wait_for_replica();
+    let (home, folder, mut zeek) = zeek_site(31);
+    let (mut master, replica, sentinel) = watched_pair();
     zeek.write(3 << 20);
     zeek.finish_line();
     let mut agent = Agent::follow(&home, &sentinel.url(), &folder);
@@ -178,10 +162,8 @@ fn an_import_goes_on_with_the_new_master_and_counts_each_answer_once() {
 
 #[test]
 fn answers_that_the_replica_lacked_are_read_again() {
-    let (home, folder, mut zeek) = site(32);
-    let (mut master, replica) = pair();
-    let sentinel = Sentinel::start(master.port(), "");
-    sentinel.wait_for_replica();
+    let (home, folder, mut zeek) = zeek_site(32);
+    let (mut master, replica, sentinel) = watched_pair();
     zeek.write(1 << 20);
     zeek.finish_line();
     let mut agent = Agent::follow(&home, &sentinel.url(), &folder);
@@ -201,10 +183,8 @@ fn answers_that_the_replica_lacked_are_read_again() {
 
 #[test]
 fn a_failover_of_a_master_that_lives_is_followed() {
-    let (home, folder, mut zeek) = site(33);
-    let (master, replica) = pair();
-    let sentinel = Sentinel::start(master.port(), "");
-    sentinel.wait_for_replica();
+    let (home, folder, mut zeek) = zeek_site(33);
+    let (master, replica, sentinel) = watched_pair();
     zeek.write(1 << 20);
     zeek.finish_line();
     let mut agent = Agent::follow(&home, &sentinel.url(), &folder);

@@ -38,7 +38,7 @@ fn attribute(number: u64, kind: &str, value: &str) -> Value {
     })
 }
 
-/// What a search asked for, and the page of it; the path is that of the request.
+/// Conditions of a search, its page and the size of pages; the path is that of the request.
 fn search(request: &WebRequest, path: &str) -> (Value, usize, usize) {
     assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", path));
     assert_eq!(request.header("authorization"), "hunter2");
@@ -80,7 +80,7 @@ fn attributes_are_imported_page_by_page() {
     });
     let said = refresh(&site, &server.url("/"), &[0, 1]);
     assert!(said.contains("1999 indicators from misp: 1999 added"), "{said}");
-    // Two full pages, and one that says that there is no more.
+    // Two full pages, and an empty one, which is the end.
     assert_eq!(server.requests().len(), 3);
     for (subject, is_listed) in [("evil0.com", true), ("evil1999.com", true), ("evil5.com", false)]
     {
