@@ -187,8 +187,7 @@ fn ask_at_random(world: &World, cases: u32) {
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
     let answered = answered.into_inner();
-    // The cases are drawn anew each time: the rarest kind has some 4 in 100 with an answer.
-    assert!(answered.iter().all(|&count| count > cases / 300), "few have an answer: {answered:?}");
+    assert!(answered.iter().all(|&count| count > cases / 50), "few have an answer: {answered:?}");
 }
 
 #[test]
@@ -203,7 +202,8 @@ fn rows_that_tell_no_type_are_found_by_it_all_the_same() {
 
 #[test]
 fn questions_about_real_logs_are_answered_as_a_plain_filter_answers_them() {
-    ask_at_random(&World::real(), 300);
+    // Few questions have an answer there: with fewer cases some kind of question might by chance have hardly any.
+    ask_at_random(&World::real(), 1_200);
 }
 
 #[test]

@@ -38,7 +38,8 @@ pub(super) fn asked(world: &World) -> impl Strategy<Value = Asked> + '_ {
         }),
         (any::<(Index, Index)>(), any::<(bool, u8)>())
             .prop_map(|(rows, bits)| (addresses(world, rows, bits), Letters::default())),
-        (prop::array::uniform5(prop::option::of(words())), any::<(bool, bool, bool)>())
+        // Names that meet many conditions at once are few.
+        (prop::array::uniform5(prop::option::weighted(0.3, words())), any::<(bool, bool, bool)>(),)
             .prop_map(|(words, how)| of_names(world, words, how)),
         Just((What::Records, Letters::default())),
         Just((What::Negatives, Letters::default())),
