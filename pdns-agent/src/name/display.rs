@@ -67,10 +67,20 @@ fn is_like_number(text: &str) -> bool {
         !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'-')
     };
     let top = text.rsplit('.').next().unwrap_or_default();
-    let is_address = !top.is_empty() && top.bytes().all(|octet| octet.is_ascii_digit());
+    let is_address =
+        (!top.is_empty() && top.bytes().all(|octet| octet.is_ascii_digit())) || ends_in_hex(text);
     let is_digest =
         DIGESTS.contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_hexdigit());
     is_number(text) || is_address || is_digest
+}
+
+/// Returns true if the text of a name ends in a hexadecimal number, like some addresses and ranges:
+/// `0xc0.0.2.0x42`, `192.0.2.1-0xc0000242`. `0x` alone is zero.
+#[must_use]
+pub fn ends_in_hex(text: &str) -> bool {
+    let last = text.rsplit(['.', '-']).next().unwrap_or_default();
+    last.strip_prefix("0x")
+        .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// The Unicode form of a name with A-labels.

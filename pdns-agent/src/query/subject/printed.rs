@@ -3,7 +3,8 @@
 //! Part of the subject parser; its inverse.
 
 use super::{Certainty, Purpose, Reading, Subject};
-use crate::name::{NameBuf, display::escaped};
+use crate::name::NameBuf;
+use crate::name::display::{ends_in_hex, escaped};
 use crate::tag::TagSubject;
 use std::borrow::Cow;
 
@@ -48,8 +49,8 @@ pub fn printed_name(name: &NameBuf) -> String {
     if is_plain(name.as_str()) { name.to_string() } else { printed(&Subject::Name(name.clone())) }
 }
 
-/// Returns true if text can only be a name: it has letters, and no characters with a special meaning. Most
-/// names are like this.
+/// Returns true if text can only be a name: it has letters that are not part of a number, and no characters
+/// with a special meaning. Most names are like this.
 fn is_plain(text: &str) -> bool {
     let is_host = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
     let top = text.rsplit('.').next().unwrap_or_default();
@@ -57,6 +58,7 @@ fn is_plain(text: &str) -> bool {
         && text.bytes().all(is_host)
         && !text.starts_with('.')
         && top.bytes().any(|octet| octet.is_ascii_alphabetic())
+        && !ends_in_hex(text)
 }
 
 /// Returns a name with its unusual octets as `\DDD`, for links and lists: it is read back as the same name for

@@ -47,6 +47,9 @@ fn hexadecimal_addresses_are_a_guess() {
         ));
     }
     is("0xc0.example", "0xc0.example");
+    // A dot behind them makes them a name, which must not become an address when it is shown and read again.
+    is("0x.0x.0x.0x0.", "\\048x.0x.0x.0x0");
+    is("\\049.0.2.7-0xc0000242", "\\049.0.2.7-0xc0000242");
     is("0xcafe", "0xcafe");
 }
 
@@ -407,6 +410,26 @@ proptest! {
         let text = format!("{head}{name}{tail}");
         if let Ok(reading) = Subject::read(&text, Purpose::LookUp) {
             prop_assert_eq!(Subject::parse(&reading.subject.to_string()), Ok(reading.subject));
+        }
+    }
+
+    // Names of the numbers that addresses, prefixes and ranges are written with.
+    #[test]
+    fn a_name_that_looks_like_an_address_reads_back_as_itself(
+        numbers in prop::collection::vec("(0x)?[0-9a-f]{0,3}|[0-9]{1,3}|0xc0000242", 1..9),
+        dashes in any::<u8>(),
+    ) {
+        let mut text = String::new();
+        for (at, number) in numbers.iter().enumerate() {
+            text.push_str(number);
+            text.push(if dashes >> at & 1 == 0 { '.' } else { '-' });
+        }
+        let Ok(name) = NameBuf::parse(&text) else { return Ok(()) };
+        let subject = Subject::Name(name.clone());
+        prop_assert_eq!(Subject::parse(&printed_name(&name)), Ok(subject.clone()));
+        for purpose in [Purpose::LookUp, Purpose::Click, Purpose::Store] {
+            let read = Subject::read(&typed_name(&name), purpose).map(|reading| reading.subject);
+            prop_assert_eq!(read, Ok(subject.clone()));
         }
     }
 
