@@ -43,7 +43,7 @@ pub use redis::reply_timer::ReplyTimer;
 pub use redis::url::{has_password, mask};
 pub use tags::MAX_HISTORY;
 pub use verify::Verdict;
-pub use write::batch::{Batch, Packer};
+pub use write::batch::{Batch, NewNames, Packer};
 pub use write::checkpoint::Checkpoint;
 pub use write::sources::SourceState;
 

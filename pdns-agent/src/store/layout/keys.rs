@@ -24,6 +24,11 @@
 //! | `pd:{pp}Kg<n>` | hash | row number to its set of sensors, if that does not fit into the row; 64 rows in each hash |
 //! | `pd:{pp}Kl<j>` | string | name log: each name once, newline after it, in blocks of 65,500 octets |
 //! | `pd:{pp}Kd` | hash | day since the epoch to the number of names first seen on it |
+//! | `pd:{pp}y<day>` | hash | hash of a registrable domain (8 octets) to how many names below it are new on that day; expires |
+//! | `pd:{pp}u` | hash | registrable domains of which not all names are kept |
+//! | `pd:{pp}u<hash>` | hash | one of them: type to the sum of what is not kept, see `store/layout/unkept.rs` |
+//! | `pd:{pp}uh<hash><type>` | string | `HyperLogLog` of the names that are not kept |
+//! | `pd:{pp}us<hash>` | sorted set | sample of the names that are not kept |
 //! | `pd:{pp}c` | hash | log identity to checkpoint and redo |
 //! | `pd:{pp}t` | hash | digest of RDATA longer than 254 octets to the octets |
 //! | `pd:{pp}x<iii>` | set | what points at a name: members (hash of the target, place of the owner) |
@@ -172,6 +177,26 @@ impl Keys {
     /// `d`: names by first day.
     pub(crate) fn days(&self, partition: u8, kind: Kind) -> String {
         format!("{}{{{partition:02x}}}{}d", self.prefix, kind.letter())
+    }
+
+    /// `u`: domains of which not all names are kept.
+    pub(crate) fn unkept_domains(&self, partition: u8) -> String {
+        format!("{}{{{partition:02x}}}u", self.prefix)
+    }
+
+    /// `u`: the sums of what is not kept below a domain.
+    pub(crate) fn unkept(&self, partition: u8, hash: u64) -> String {
+        format!("{}{{{partition:02x}}}u{hash:016x}", self.prefix)
+    }
+
+    /// `uh`: which names of one type are not kept below a domain, for an estimate of their number.
+    pub(crate) fn unkept_names(&self, partition: u8, hash: u64, field: &[u8]) -> String {
+        format!("{}{{{partition:02x}}}uh{hash:016x}{}", self.prefix, crate::hex::encode(field))
+    }
+
+    /// `us`: a sample of the names that are not kept below a domain.
+    pub(crate) fn unkept_sample(&self, partition: u8, hash: u64) -> String {
+        format!("{}{{{partition:02x}}}us{hash:016x}", self.prefix)
     }
 
     /// `c`: checkpoints.

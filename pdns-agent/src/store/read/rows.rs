@@ -240,7 +240,7 @@ impl Reader<'_> {
                 StoreError::damaged(&self.store.keys.log(partition, kind, block))
             })?;
             let sensors = row.sensors.to_set().unwrap_or_default();
-            records.push(StoredRecord { rrname, fact, seen: row.seen, sensors });
+            records.push(StoredRecord { rrname, fact, seen: row.seen, sensors, unkept: None });
             rows.push(row);
         }
         let mut large = Vec::new();
@@ -351,7 +351,7 @@ impl Reader<'_> {
             let sensors = row.sensors.to_set().filter(|_| !row.is_large());
             match (rrname, sensors) {
                 (Some(rrname), Some(sensors)) => {
-                    Fetched::Row(StoredRecord { rrname, fact, seen: row.seen, sensors })
+                    Fetched::Row(StoredRecord { rrname, fact, seen: row.seen, sensors, unkept: None })
                 }
                 _ => Fetched::Long(found),
             }
