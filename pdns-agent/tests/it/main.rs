@@ -32,6 +32,7 @@ mod extensions;
 mod feeds;
 #[cfg(test)]
 mod files;
+mod flood;
 #[cfg(test)]
 mod halfway;
 #[cfg(test)]

@@ -350,9 +350,13 @@ impl Reader<'_> {
         let fetched = parts.map(|Part { found, rrname, fact, row }| {
             let sensors = row.sensors.to_set().filter(|_| !row.is_large());
             match (rrname, sensors) {
-                (Some(rrname), Some(sensors)) => {
-                    Fetched::Row(StoredRecord { rrname, fact, seen: row.seen, sensors, unkept: None })
-                }
+                (Some(rrname), Some(sensors)) => Fetched::Row(StoredRecord {
+                    rrname,
+                    fact,
+                    seen: row.seen,
+                    sensors,
+                    unkept: None,
+                }),
                 _ => Fetched::Long(found),
             }
         });

@@ -5,7 +5,7 @@ use crate::name::{Name, NameBuf};
 use crate::rdata::RdataBuf;
 use crate::record::{FactBuf, StoredRecord, Unkept};
 use crate::store::layout::keys::Kind;
-use crate::store::layout::unkept::{SumKey, read_estimate_field, read_sum};
+use crate::store::layout::unkept::{SumKey, estimate, read_sum};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Reader, StoreError};
@@ -23,12 +23,12 @@ impl Reader<'_> {
         let partitions: Vec<u8> = self.parts(below).into_iter().map(|part| part.0).collect();
         let mut packed = Pipeline::default();
         for &partition in &partitions {
-            packed.command(&[b"HKEYS", self.store.keys.unkept_domains(partition).as_bytes()]);
+            packed.command(&[b"HGETALL", self.store.keys.unkept_domains(partition).as_bytes()]);
         }
         let mut domains = Vec::new();
         for (partition, answer) in partitions.into_iter().zip(self.store.client.call(&packed)?) {
-            for domain in reply::list(answer)? {
-                let text = String::from_utf8(reply::octets(domain)?).ok();
+            for (domain, _) in reply::pairs(answer)? {
+                let text = String::from_utf8(domain).ok();
                 let name = text.as_deref().and_then(|text| Name::from_canonical(text).ok());
                 let name = name.ok_or_else(|| {
                     StoreError::damaged(&self.store.keys.unkept_domains(partition))
@@ -56,65 +56,76 @@ impl Reader<'_> {
         for domains in domains.chunks(DOMAINS) {
             let mut packed = Pipeline::default();
             for domain in domains {
-                let NameLocation { partition, hash } = self.store.router.place(domain.as_name());
-                packed.command(&[b"HGETALL", self.store.keys.unkept(partition, hash).as_bytes()]);
+                self.pack_unkept(&mut packed, domain);
             }
             let sums = self.store.client.call(&packed)?;
             for (domain, answer) in domains.iter().zip(sums) {
-                let pairs = reply::pairs(answer)?;
-                if !pairs.is_empty() {
-                    records.extend(self.unkept_below(domain, kinds, &pairs)?);
-                }
+                records.extend(self.unkept_below(domain, kinds, answer)?);
             }
         }
         Ok(records)
     }
 
+    /// Packs the request for the sums of a domain.
+    pub(in crate::store) fn pack_unkept(&self, packed: &mut Pipeline, domain: &NameBuf) {
+        let NameLocation { partition, hash } = self.store.router.place(domain.as_name());
+        packed.command(&[b"HGETALL", self.store.keys.unkept(partition, hash).as_bytes()]);
+    }
+
     /// Decodes the sums of one domain.
-    fn unkept_below(
+    pub(in crate::store) fn unkept_below(
         &mut self,
         domain: &NameBuf,
         kinds: &[Kind],
-        pairs: &reply::Pairs,
+        answer: redis::Value,
     ) -> Result<Vec<StoredRecord>, StoreError> {
+        let pairs = reply::pairs(answer)?;
+        if pairs.is_empty() || kinds.is_empty() {
+            return Ok(Vec::new());
+        }
         let NameLocation { partition, hash } = self.store.router.place(domain.as_name());
         let key = self.store.keys.unkept(partition, hash);
-        let sample = self.store.keys.unkept_sample(partition, hash);
-        let sample = self.store.client.ask(&[b"ZRANGE", sample.as_bytes(), b"0", b"-1"])?;
-        let sample = reply::list(sample)?.into_iter().filter_map(|name| {
-            let text = String::from_utf8(reply::octets(name).ok()?).ok()?;
+        let mut sums = BTreeMap::new();
+        for (field, value) in &pairs {
+            let read = SumKey::read(field).zip(read_sum(value));
+            let (sum, read) = read.ok_or_else(|| StoreError::damaged(&key))?;
+            sums.insert(sum, (field, read));
+        }
+        let mut packed = Pipeline::default();
+        packed.command(&[b"HGETALL", self.store.keys.unkept_sample(partition, hash).as_bytes()]);
+        for (field, _) in sums.values() {
+            let registers = self.store.keys.unkept_registers(partition, hash, field);
+            packed.command(&[b"GETRANGE", registers.as_bytes(), b"0", b"-1"]);
+        }
+        // Estimates may be missing or damaged: answers go on without them.
+        let mut answers = self.store.client.call_each(&packed)?.into_iter().map(Result::ok);
+        let sample = answers.next().flatten().and_then(|sample| reply::pairs(sample).ok());
+        let sample = sample.unwrap_or_default().into_iter().filter_map(|(_, name)| {
+            let text = String::from_utf8(name).ok()?;
             Some(Name::from_canonical(&text).ok()?.to_buf())
         });
         let mut sample: Vec<NameBuf> = sample.collect();
         sample.sort_unstable();
-        let (mut sums, mut names) = (BTreeMap::new(), BTreeMap::new());
-        for (field, value) in pairs {
-            if let Some(sum) = read_estimate_field(field) {
-                let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                names.insert(sum, number.unwrap_or(0_u64));
-            } else {
-                let read = SumKey::read(field).zip(read_sum(value));
-                let (sum, read) = read.ok_or_else(|| StoreError::damaged(&key))?;
-                sums.insert(sum, read);
-            }
-        }
+        let registers = answers.map(|registers| {
+            registers.and_then(|found| reply::octets(found).ok()).unwrap_or_default()
+        });
+        let names: Vec<u64> = registers.map(|registers| estimate(&registers)).collect();
         let rrname = format!("*.{}", domain.as_str());
         let Ok(rrname) = Name::from_canonical(&rrname).map(Name::to_buf) else {
             return Ok(Vec::new());
         };
-        let records = sums.into_iter().filter_map(|(sum, (seen, sensors))| {
+        let sums = sums.into_iter().zip(names);
+        let records = sums.filter_map(|((sum, (_, (seen, sensors))), names)| {
             let (kind, fact) = match sum.outcome {
                 None => {
                     let rrtype = sum.rrtype;
                     let octets = Box::default();
                     (Kind::Record, FactBuf::Record(RdataBuf { rrtype, octets, partial: true }))
                 }
-                Some(outcome) => {
-                    (Kind::Negative, FactBuf::Negative { qtype: sum.rrtype, outcome })
-                }
+                Some(outcome) => (Kind::Negative, FactBuf::Negative { qtype: sum.rrtype, outcome }),
             };
-            // An estimate may be missing or late; there was one name at least.
-            let names = names.get(&sum).copied().unwrap_or(0).max(1);
+            // There was one name at least, and no more than answers.
+            let names = names.clamp(1, seen.count.max(1));
             let unkept = Some(Box::new(Unkept { names, sample: sample.clone() }));
             let rrname = rrname.clone();
             kinds.contains(&kind).then_some(StoredRecord { rrname, fact, seen, sensors, unkept })

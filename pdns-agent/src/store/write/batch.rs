@@ -77,8 +77,10 @@ pub struct Batch {
     pub(crate) sightings: u64,
     /// Those of them that the store confirmed and that were not yet taken.
     pub(crate) confirmed: u64,
-    /// Tuples whose name the store did not keep, not yet taken.
-    pub(crate) unkept: u64,
+    /// Indices in the window of the tuples whose name the store did not keep.
+    pub(crate) unkept: Vec<u32>,
+    /// How many of them were not yet taken.
+    pub(crate) unkept_due: u64,
 }
 
 /// The calls for one partition.
@@ -127,7 +129,12 @@ impl Batch {
 
     /// Returns the number of tuples whose name the store did not keep, since the last call.
     pub fn take_unkept(&mut self) -> u64 {
-        std::mem::take(&mut self.unkept)
+        std::mem::take(&mut self.unkept_due)
+    }
+
+    /// Returns the indices in the window of the tuples that the store did not keep. Empty before the batch is written.
+    pub fn unkept(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.unkept.drain(..)
     }
 
     /// Confirms calls whose replies were lost with the connection, by the marks that they left.
@@ -158,7 +165,8 @@ impl Batch {
         self.record_keys.clear();
         self.long.clear();
         self.learned.clear();
-        (self.sightings, self.confirmed, self.unkept) = (0, 0, 0);
+        self.unkept.clear();
+        (self.sightings, self.confirmed, self.unkept_due) = (0, 0, 0);
     }
 }
 

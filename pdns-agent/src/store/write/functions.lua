@@ -19,9 +19,9 @@ local ROWS, LOG, NO_TTL = 2047, 65500, 4294967295
 local LARGE, HIGH_BIT, MAX_COUNT, MANY = 4294967295, 2147483648, 9007199254740991, 4294967295
 local LOG_END = '65499'
 local FROM, TO, NUMBER = {}, {}, {}
--- Stands for the row of a name that is not kept; how many names are kept as a sample of a domain's; and for how many
--- seconds the new names of a day are counted.
-local UNKEPT, SAMPLE, COUNTED = -1, 16, 259200
+-- Stands for the row of a name that is not kept; how many names are kept as a sample of a domain's, and how many registers
+-- of those that are not; and of how many days the new names are counted.
+local UNKEPT, SAMPLE, REGISTERS, DAYS = -1, 16, 4096, 4
 local function init()
   unpack_, pack, call, sub, byte = struct.unpack, struct.pack, redis.call, string.sub, string.byte
   floor, concat, bor, format = math.floor, table.concat, bit.bor, string.format
@@ -398,16 +398,14 @@ local function prepare(tag, kind, ARGV, at, counts_of_new)
         if stored and (#stored < 31 or byte(stored, 30) > 1) then refuse('H' .. reading) end
         sum = {
           key = reading, field = field, hash = domain_hash, stored = stored, octets = stored,
-          domain = sub(rrname, -unpack_('>I2', domain, 9)), hashes = {}, sample = {},
+          domain = sub(rrname, -unpack_('>I2', domain, 9)), hashes = {}, names = {},
         }
         sum_of[domain_hash .. field] = sum
         unkept[#unkept + 1] = sum
       end
       sum.octets = unkept_sum(sum.octets, ARGV[i + 3])
       sum.hashes[#sum.hashes + 1] = hash
-      local h1, h2, h3 = byte(hash, 1, 3)
-      sum.sample[#sum.sample + 1] = format('%d', h1 * 65536 + h2 * 256 + h3)
-      sum.sample[#sum.sample + 1] = rrname
+      sum.names[#sum.names + 1] = rrname
     elseif row then
       if row >= rows then refuse('H' .. meta) end
       local c, _, _, _, x, _, s, place = unpack_(ROW, hold(row))
@@ -690,6 +688,54 @@ local function apply(tag, plan, ARGV, out, redo)
   end
 end
 
+-- Enters names into the registers of an estimate of how many there are (`store/layout/unkept.rs`).
+local function estimate(key, hashes)
+  local registers = redis.pcall('GETRANGE', key, '0', '-1')
+  if type(registers) ~= 'string' then return end
+  if #registers ~= REGISTERS then
+    registers = string.rep('\0', REGISTERS)
+    redis.pcall('SETRANGE', key, REGISTERS - 1, '\0')
+  end
+  local written = {}
+  for i = 1, #hashes do
+    local h4, h5, h6, h7, h8 = byte(hashes[i], 4, 8)
+    local at, rest, rank, bit_ = (h4 * 256 + h5) % REGISTERS, h6 * 65536 + h7 * 256 + h8, 1, 8388608
+    while rank <= 24 and rest < bit_ do
+      rank, bit_ = rank + 1, bit_ / 2
+    end
+    if rank > (written[at] or byte(registers, at + 1)) then
+      written[at] = rank
+      redis.pcall('SETRANGE', key, at, string.char(rank))
+    end
+  end
+end
+
+-- Keeps the names with the least hashes as a sample, whatever the order in which they come.
+local function sample(key, hashes, names)
+  local stored = redis.pcall('HGETALL', key)
+  if stored.err then return end
+  local kept, is_kept = {}, {}
+  for i = 1, #stored, 2 do
+    kept[#kept + 1] = stored[i]
+    is_kept[stored[i]] = true
+  end
+  table.sort(kept)
+  for i = 1, #hashes do
+    local hash = hashes[i]
+    if not is_kept[hash] and (#kept < SAMPLE or hash < kept[#kept]) then
+      redis.pcall('HSET', key, hash, names[i])
+      is_kept[hash] = true
+      kept[#kept + 1] = hash
+      table.sort(kept)
+      if #kept > SAMPLE then
+        is_kept[kept[#kept]] = nil
+        redis.pcall('HDEL', key, kept[#kept])
+        kept[#kept] = nil
+      end
+    end
+  end
+end
+
 -- Adds what is not kept of a plan to the sums of its domains. The number of names and the sample are estimates, written last
 -- and without being taken back: what damages them must stop nothing.
 local function apply_unkept(tag, plan)
@@ -703,29 +749,49 @@ local function apply_unkept(tag, plan)
     local sum = sums[i]
     local domain = hex(sum.hash)
     redis.pcall('HSET', tag .. 'u', sum.domain, '1')
-    local names = tag .. 'uh' .. domain .. hex(sum.field)
-    if redis.pcall('PFADD', names, unpack(sum.hashes)) == 1 then
-      local number_ = redis.pcall('PFCOUNT', names)
-      if type(number_) == 'number' then redis.pcall('HSET', sum.key, 'n' .. sum.field, format('%d', number_)) end
-    end
-    redis.pcall('ZADD', tag .. 'us' .. domain, unpack(sum.sample))
-    redis.pcall('ZREMRANGEBYRANK', tag .. 'us' .. domain, SAMPLE, -1)
+    estimate(tag .. 'uh' .. domain .. hex(sum.field), sum.hashes)
+    sample(tag .. 'us' .. domain, sum.hashes, sum.names)
   end
+end
+
+-- Notes a day whose new names are counted. Only so many are, those that were begun last: the counts of an earlier one go.
+local function begin_day(tag, day)
+  local days = redis.pcall('HGETALL', tag .. 'y')
+  if days.err then return end
+  local first, last = nil, 0
+  for i = 1, #days, 2 do
+    local turn = tonumber(days[i + 1]) or 0
+    if turn > last then last = turn end
+    if not first or turn < first.turn then first = { day = days[i], turn = turn } end
+  end
+  redis.pcall('HSET', tag .. 'y', day, format('%d', last + 1))
+  if #days / 2 < DAYS or not first or first.day == day then return end
+  local key = tag .. 'y' .. first.day
+  local counts, gone = redis.pcall('HGETALL', key), {}
+  for i = 1, counts.err and 0 or #counts, 2 do
+    gone[#gone + 1] = counts[i]
+    if #gone == 1000 or i + 2 > #counts then
+      redis.pcall('HDEL', key, unpack(gone))
+      gone = {}
+    end
+  end
+  redis.pcall('HDEL', tag .. 'y', first.day)
 end
 
 -- Counts the new names of a call. A count that is no number is left alone; it ends with its day.
 local function count_new(tag, counts, undo)
   for day, of_day in pairs(counts.days) do
-    local key, is_changed = tag .. 'y' .. format('%d', day), false
+    local text = format('%d', day)
+    local key, is_begun = tag .. 'y' .. text, false
     for field, one in pairs(of_day) do
       if one.added > 0 then
-        is_changed = true
+        if not is_begun and redis.pcall('EXISTS', key) == 0 then begin_day(tag, text) end
+        is_begun = true
         if type(redis.pcall('HINCRBY', key, field, one.added)) == 'number' then
           undo[#undo + 1] = { 'HINCRBY', key, field, format('%d', -one.added) }
         end
       end
     end
-    if is_changed then redis.pcall('EXPIRE', key, COUNTED, 'NX') end
   end
 end
 
@@ -906,7 +972,6 @@ local COMMANDS = {
   hget = { 'f' }, hmget = { 'f' }, hgetall = {}, hvals = {}, hlen = {},
   hset = { 'f', 'v' }, hdel = { 'f' }, hincrby = { 'f', '1' },
   sadd = { '1' }, spop = {}, scard = {},
-  pfadd = { '1' }, pfcount = {}, zadd = { '1', '' }, zremrangebyrank = { '0', '0' }, expire = { '1', 'NX' },
 }
 
 -- And what `mend` runs.

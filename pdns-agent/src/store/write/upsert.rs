@@ -305,7 +305,8 @@ impl Writer<'_> {
         let (rows, _) = rest.as_chunks::<5>();
         for (&[flag, a, b, c, d], unknown) in rows.iter().zip(unknown) {
             if flag == b'3' {
-                batch.unkept = batch.unkept.saturating_add(1);
+                batch.unkept.push(unknown.index);
+                batch.unkept_due += 1;
                 continue;
             }
             batch.learned.push((unknown.index, u32::from_be_bytes([a, b, c, d])));
