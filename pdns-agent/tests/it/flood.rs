@@ -4,7 +4,7 @@ use crate::agent::Agent;
 use crate::cli::Site;
 use crate::logs::seed;
 use crate::run::run;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -20,10 +20,8 @@ struct Log(String);
 impl Log {
     /// An answer with a TXT record, or NXDOMAIN to a question for A.
     fn line(&mut self, time: u32, name: &str, exists: bool) {
-        let (qtype, rcode, answers) = match exists {
-            true => (16, 0, r#","answers":["TXT 1 x"],"TTLs":[60.0]"#),
-            false => (1, 3, ""),
-        };
+        let (qtype, rcode, answers) =
+            if exists { (16, 0, r#","answers":["TXT 1 x"],"TTLs":[60.0]"#) } else { (1, 3, "") };
         writeln!(
             self.0,
             r#"{{"ts":{time}.5,"id.orig_h":"10.0.0.1","id.resp_p":53,"query":"{name}","qtype":{qtype},"rcode":{rcode},"RD":true,"RA":true{answers}}}"#
@@ -103,7 +101,7 @@ fn names_beyond_the_bound_are_added_up_below_their_domain() {
         assert!(sample.iter().all(|name| name.ends_with(".tunnel.example")));
     }
     let text = sums.iter().find(|sum| sum["rrtype"] == "TXT").unwrap();
-    assert_eq!((&text["ttl_min"], &text["sensors"]), (&60.into(), &serde_json::json!(["so-1"])));
+    assert_eq!((&text["ttl_min"], &text["sensors"]), (&60.into(), &json!(["so-1"])));
 
     // The domain itself, the wildcard, and names that may be among those not kept have the sum in their answers; a name
     // that is kept has not.
@@ -174,16 +172,21 @@ fn the_bound_is_for_a_day_and_for_all_sensors_together() {
     assert_eq!((of('b'), names.len()), (0, 100));
     assert_eq!(counts(&rows), [("TXT", 188)].into());
     let sum = rows.iter().find(|row| is_sum(row)).unwrap();
-    assert_eq!(sum["sensors"], serde_json::json!(["so-1", "far"]));
+    assert_eq!(sum["sensors"], json!(["so-1", "far"]));
     assert_eq!(
         (sum["time_first"].as_u64().unwrap() / 86_400, sum["time_last"].as_u64().unwrap() / 86_400),
         (u64::from(DAY / 86_400), u64::from(DAY / 86_400 + 1))
     );
     run(&mut site.pdns(), &["admin", "verify"]).with(&[0]);
     // What another system kept is kept.
-    let cof: String = (0..70)
-        .map(|number| format!("{{\"rrname\":\"i{number}.tunnel.example\",\"rrtype\":\"A\",\"rdata\":\"192.0.2.1\",\"count\":1,\"time_first\":{DAY},\"time_last\":{DAY}}}\n"))
-        .collect();
+    let mut cof = String::new();
+    for number in 0..70 {
+        let rrname = format!("i{number}.tunnel.example");
+        let line = json!({
+            "rrname": rrname, "rrtype": "A", "rdata": "192.0.2.1", "count": 1, "time_first": DAY, "time_last": DAY,
+        });
+        writeln!(cof, "{line}").unwrap();
+    }
     let file = site.home.write("records.cof", cof);
     run(site.agent().arg("cof"), &[file]).with(&[0]);
     let rows = all_below(&site, "tunnel.example");

@@ -32,6 +32,7 @@ mod extensions;
 mod feeds;
 #[cfg(test)]
 mod files;
+#[cfg(test)]
 mod flood;
 #[cfg(test)]
 mod halfway;

@@ -76,7 +76,7 @@ pub(crate) fn estimate(registers: &[u8]) -> u64 {
     let size = REGISTERS as f64;
     let sum: f64 = registers.iter().map(|&rank| (-f64::from(rank.min(25))).exp2()).sum();
     let raw = 0.7213 / (1.0 + 1.079 / size) * size * size / sum;
-    let empty = registers.iter().filter(|&&rank| rank == 0).count();
+    let empty = memchr::memchr_iter(0, registers).count();
     // Linear counting, where that is better.
     let linear = size * (size / empty.max(1) as f64).ln();
     (if raw <= 2.5 * size && empty > 0 { linear } else { raw }).round() as u64
