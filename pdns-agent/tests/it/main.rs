@@ -76,6 +76,8 @@ mod packets;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
+mod partitions;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod query;
