@@ -41,7 +41,7 @@ use crate::config::exit;
 use crate::decode::log::Format;
 use crate::decode::packets;
 use crate::source::{CaptureError, PcapError, SourceError, Waker};
-use crate::store::{Options, Retry, SourceState, Store, StoreError};
+use crate::store::{NewNames, Options, Retry, SourceState, Store, StoreError};
 use metrics::Metrics;
 use standard_input::Copied;
 use std::collections::{HashMap, HashSet};
@@ -73,6 +73,8 @@ pub struct Settings {
     pub listen: Option<String>,
     /// True to draw a progress bar.
     pub progress: bool,
+    /// Bound on the new names of one domain on one day.
+    pub new_names: NewNames,
     /// Source of the answers.
     pub source: Source,
 }

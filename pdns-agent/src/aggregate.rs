@@ -10,7 +10,11 @@
 //!
 //! ```text
 //! new --observe--> unsent (with text) --sent--> sent --learn--> known (with row) --observe, sent--> known ...
+//!                        ^------------observe------------ unkept <--forget--'
 //! ```
+//!
+//! A tuple that the store did not keep, because its domain has too many new names, has no row: it is sent with its text
+//! each time.
 //!
 //! A window for packets, which cannot be read again, holds the text of all due tuples: see [`RetryBuffer`].
 
@@ -174,7 +178,9 @@ impl Window {
         });
         if let Some(entry) = found.and_then(|&index| entries.get_mut(index as usize)) {
             if entry.count == 0 {
-                if self.holds_texts && !hold(entry, texts, rrname, parts) {
+                // Without a row, the text is needed again: the store may not have kept what is in flight.
+                let is_rowless = matches!(entry.state, TupleState::Sent | TupleState::Unkept);
+                if (self.holds_texts || is_rowless) && !hold(entry, texts, rrname, parts) {
                     return;
                 }
                 self.dirty += 1;
@@ -239,7 +245,7 @@ impl Window {
                 let (rrname, fact) = self.texts.tuple(entry.at)?;
                 Tuple::Text { rrname, fact }
             }
-            TupleState::Sent | TupleState::SentHeld => return None,
+            TupleState::Sent | TupleState::SentHeld | TupleState::Unkept => return None,
         };
         Some(Merged {
             place: NameLocation { partition: entry.partition, hash: entry.name_hash },
@@ -273,6 +279,7 @@ impl Window {
                     }
                     TupleState::Sent
                     | TupleState::SentHeld
+                    | TupleState::Unkept
                     | TupleState::Known
                     | TupleState::Idle => {}
                 }
@@ -299,6 +306,18 @@ impl Window {
         }
     }
 
+    /// Notes sent tuples that the store did not keep.
+    pub fn forget(&mut self, indices: impl IntoIterator<Item = u32>) {
+        for index in indices {
+            let Some(entry) = self.entries.get_mut(index as usize) else { continue };
+            match entry.state {
+                TupleState::Sent => entry.state = TupleState::Unkept,
+                TupleState::SentHeld => entry.state = TupleState::Unsent,
+                _ => {}
+            }
+        }
+    }
+
     /// Makes room when three quarters are used: removes known tuples that were not observed since the last
     /// sweep or, if there are too few of them, every other known tuple. No tuple may be in flight to the
     /// store.
@@ -307,7 +326,9 @@ impl Window {
         if self.entries.len() < crowded {
             return;
         }
-        let idle = |entry: &Entry| entry.count == 0 && entry.state == TupleState::Idle;
+        let idle = |entry: &Entry| {
+            entry.count == 0 && matches!(entry.state, TupleState::Idle | TupleState::Unkept)
+        };
         let few = self.entries.iter().filter(|entry| idle(entry)).count() < self.most_entries / 4;
         let mut odd = false;
         self.entries.retain_mut(|entry| {
@@ -341,12 +362,13 @@ fn mixed(name_hash: u64, fact_hash: u64) -> u64 {
 /// Stores the text of a tuple that becomes due again; `false` if there is no room for it.
 fn hold(entry: &mut Entry, texts: &mut Texts, rrname: Name<'_>, parts: Parts<'_>) -> bool {
     let (row, state) = match entry.state {
-        TupleState::Known | TupleState::Idle => (entry.at, TupleState::Held),
+        TupleState::Known | TupleState::Idle => (Some(entry.at), TupleState::Held),
         // Its row is not known yet.
-        TupleState::Sent => (0, TupleState::SentHeld),
+        TupleState::Sent => (Some(0), TupleState::SentHeld),
+        TupleState::Unkept => (None, TupleState::Unsent),
         TupleState::Unsent | TupleState::SentHeld | TupleState::Held => return true,
     };
-    match texts.push(rrname, parts, Some(row)) {
+    match texts.push(rrname, parts, row) {
         Some(at) => {
             (entry.at, entry.state) = (at, state);
             true

@@ -107,6 +107,11 @@ pub enum CliError {
         #[source]
         cause: StoreError,
     },
+    /// There is a store already where one was to be created.
+    #[error(
+        "there is a store with the prefix {0} already, with {1} partitions; that number is for good"
+    )]
+    Exists(String, u16),
     /// The store that a settings file names cannot be opened.
     #[error("cannot open the store that {file} names")]
     Named {

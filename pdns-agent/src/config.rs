@@ -220,7 +220,16 @@ impl Connection {
         let user = self.user.clone().or_else(|| env("PDNS_REDIS_USER"));
         let user = user.or_else(|| first(files, |file| file.user.clone()).map(|(user, _)| user));
         let named_in = named_in.map(Path::to_owned);
-        Ok(Options { url, prefix, user, password, password_file, named_in, never_silence })
+        Ok(Options {
+            url,
+            prefix,
+            user,
+            password,
+            password_file,
+            named_in,
+            never_silence,
+            ..Options::default()
+        })
     }
 }
 

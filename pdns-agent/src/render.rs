@@ -23,6 +23,7 @@ mod table;
 
 pub use cells::{Cell, CellValue};
 pub(crate) use csv::safe as safe_cell;
+pub(crate) use field::not_kept;
 pub(crate) use json::{ascii as ascii_json, iso};
 pub(crate) use judged::listing_words;
 pub use judgement::{Judgements, training};

@@ -43,7 +43,7 @@ pub use redis::reply_timer::ReplyTimer;
 pub use redis::url::{has_password, mask};
 pub use tags::MAX_HISTORY;
 pub use verify::Verdict;
-pub use write::batch::{Batch, Packer};
+pub use write::batch::{Batch, NewNames, Packer};
 pub use write::checkpoint::Checkpoint;
 pub use write::sources::SourceState;
 
@@ -51,6 +51,7 @@ use crate::hash::Router;
 use layout::keys::{Buckets, Keys};
 use redis::capacity;
 use redis::client::RedisClient;
+use redis::reply;
 use std::collections::HashMap;
 use std::sync::Arc;
 use write::upsert::WriterState;
@@ -124,6 +125,18 @@ impl Store {
     /// When Redis cannot be reached, or the store has another schema.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
         Self::open_timed(options, Arc::default())
+    }
+
+    /// Creates a store; `None` if there is one already.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn create(options: &Options) -> Result<Option<Self>, StoreError> {
+        let mut client = RedisClient::open(options.clone(), Arc::default())?;
+        client.refuse_unsupported()?;
+        let key = Keys::new(&options.prefix).schema();
+        let fields = reply::pairs(client.ask(&[b"HGETALL", key.as_bytes()])?)?;
+        if fields.is_empty() { Self::open(options).map(Some) } else { Ok(None) }
     }
 
     /// Opens a store like [`Store::open`]. The timer shows how long a reply from Redis has been pending, during the

@@ -37,6 +37,8 @@ enum Part {
     Query,
     /// Two million indicators: their memory, what they cost answers, and how long a feed takes
     Intel,
+    /// Floods of new names: memory, rate, and other look-ups meanwhile
+    Flood,
     /// All names of a store judged, and what following new names costs the store
     Judge,
     /// User-space cost of a response, and packets per second without loss, compared with dnscap and dumpcap
@@ -65,6 +67,7 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
                     install(&[REDIS])?;
                     measure("intel", &directory)?;
                 }
+                Part::Flood => flood(&directory)?,
                 Part::Judge => judge(&directory)?,
                 Part::Capture => capture(&directory)?,
                 Part::Filter => filter(&directory)?,
@@ -134,12 +137,23 @@ fn query(directory: &Path) -> anyhow::Result<()> {
     measure("query", directory)
 }
 
+/// Generates a log of a million names, and benchmarks floods that come over their store.
+fn flood(directory: &Path) -> anyhow::Result<()> {
+    one_million(directory)?;
+    measure("flood", directory)
+}
+
 /// Generates a log of a million names, and benchmarks their judgement.
 fn judge(directory: &Path) -> anyhow::Result<()> {
+    one_million(directory)?;
+    measure("judge", directory)
+}
+
+/// Generates a log of a million names for a store that the benchmark fills.
+fn one_million(directory: &Path) -> anyhow::Result<()> {
     install(&[REDIS])?;
     let args = sample::Args { locality: CLOSE, ..sample::Args::for_bench(NAMES, NAMES) };
-    make(directory, "one-million.tsv", args)?;
-    measure("judge", directory)
+    make(directory, "one-million.tsv", args)
 }
 
 /// Generates a log if it is missing.

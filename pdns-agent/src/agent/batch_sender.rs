@@ -71,6 +71,7 @@ impl BatchSender {
     pub(crate) fn learn(&mut self, request: WriteRequest) -> Checkpoint {
         let WriteRequest { mut batch, checkpoint, .. } = request;
         self.window.learn(batch.learned());
+        self.window.forget(batch.unkept());
         self.spare = batch;
         checkpoint
     }

@@ -38,6 +38,8 @@ struct HealthState {
     failed: u64,
     /// Number of stored answers.
     stored: u64,
+    /// Number of times that a name was one too many below its domain, and was only counted.
+    unkept: u64,
     /// Reason why something that was read is not stored.
     unwritten: Option<String>,
 }
@@ -225,9 +227,11 @@ impl Health {
         self.state().rejected.retain(|_, rejected| rejected.name != path);
     }
 
-    /// Adds to the number of stored answers.
-    pub(crate) fn stored(&self, answers: u64) {
-        self.state().stored += answers;
+    /// Adds to the number of stored answers, and of names that were only counted below their domain.
+    pub(crate) fn stored(&self, answers: u64, unkept: u64) {
+        let mut state = self.state();
+        state.stored += answers;
+        state.unkept += unkept;
     }
 
     /// Publishes the memory usage of Redis.
@@ -302,6 +306,13 @@ impl Health {
         let name = "pdns_store_answers_total";
         page.family(name, "counter", "answers that were written to the store");
         page.number(name, &[], state.stored);
+        let name = "pdns_store_unkept_total";
+        page.family(
+            name,
+            "counter",
+            "times that a name was one too many below its domain, and was only counted",
+        );
+        page.number(name, &[], state.unkept);
         if let Some(capacity) = &state.capacity {
             let name = "pdns_store_memory_bytes";
             page.family(name, "gauge", "memory that Redis uses");

@@ -64,7 +64,7 @@ pub(crate) fn session(
         let mut wait = |pause| stop.sleep(pause);
         let patience = if logs.once { Patience::OnceReached } else { Patience::FromStart };
         let (store, opened) =
-            writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
+            writer::open(settings, &settings.sensor, metrics, &mut wait, patience)?;
         let writer = WriterHandle::start(store, context.clone())?;
         let window = Window::new(opened.router.clone(), room);
         let reader = LogReader::new(

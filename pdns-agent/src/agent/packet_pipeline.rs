@@ -179,7 +179,7 @@ impl<T: PacketSource> PacketPipeline<T> {
 
     /// Opens the store, and adds the carried-over observations to the new window.
     fn open_session(&mut self, carried: &RetryBuffer) -> Result<StoreSession, AgentError> {
-        let (options, sensor) = (self.settings.store.clone(), self.sensor.clone());
+        let (settings, sensor) = (self.settings.clone(), self.sensor.clone());
         let metrics = Arc::clone(&self.context.metrics);
         let mut wait = |pause: Duration| {
             let until = Instant::now() + pause;
@@ -189,7 +189,7 @@ impl<T: PacketSource> PacketPipeline<T> {
             !self.context.stop.is_stopped()
         };
         let patience = Patience::FromStart;
-        let (mut store, opened) = writer::open(&options, &sensor, &metrics, &mut wait, patience)?;
+        let (mut store, opened) = writer::open(&settings, &sensor, &metrics, &mut wait, patience)?;
         let run = fresh_id().map_err(AgentError::Thread)?;
         if let Err(error) = self.remove_stale_runs(&mut store) {
             tracing::warn!(interface = self.name, cause = %error, "cannot remove earlier runs from the store");

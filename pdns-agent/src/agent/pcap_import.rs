@@ -191,7 +191,7 @@ fn session(
         let mut wait = |pause| stop.sleep(pause);
         let patience = Patience::OnceReached;
         let (mut store, opened) =
-            writer::open(&settings.store, &settings.sensor, metrics, &mut wait, patience)?;
+            writer::open(settings, &settings.sensor, metrics, &mut wait, patience)?;
         if legacy.is_none() {
             match LegacyCaptures::load(&mut store) {
                 Ok(found) => legacy = Some(Arc::new(found)),

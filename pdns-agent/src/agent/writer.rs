@@ -7,7 +7,7 @@
 
 use super::health::{Access, Health};
 use super::metrics::Metrics;
-use super::{AgentError, Stop};
+use super::{AgentError, Settings, Stop};
 use crate::hash::{DIGEST, Router};
 use crate::store::{
     Batch, Capacity, Checkpoint, Options, Packer, ReplyTimer, Retry, SourceState, Store, StoreError,
@@ -288,7 +288,7 @@ impl Work {
             }
             let flushed = store.writer().flush(checkpoint, batch);
             // The part of a failed batch that the store accepted stays stored.
-            metrics.health.stored(batch.take_confirmed());
+            metrics.health.stored(batch.take_confirmed(), batch.take_unkept());
             flushed?;
             if let Some(state) = &*state {
                 store.writer().acknowledge(batch.log(), state)?;
@@ -449,7 +449,7 @@ pub(crate) enum Patience {
 /// Opens the store and determines the sensor's number. `wait` sleeps, and returns `false` if the agent is to
 /// stop.
 pub(crate) fn open(
-    options: &Options,
+    settings: &Settings,
     sensor: &str,
     metrics: &Metrics,
     wait: &mut dyn FnMut(Duration) -> bool,
@@ -457,9 +457,11 @@ pub(crate) fn open(
 ) -> Result<(Store, OpenStore), AgentError> {
     let timer = Arc::default();
     let connection = metrics.health.enter(&timer);
-    let opened = open_as(connection, (options, &timer), sensor, metrics, wait, patience);
+    let opened = open_as(connection, (&settings.store, &timer), sensor, metrics, wait, patience);
     metrics.health.leave(connection);
-    opened.map_err(AgentError::Store)
+    let (store, mut opened) = opened.map_err(AgentError::Store)?;
+    opened.packer.bind(&settings.new_names);
+    Ok((store, opened))
 }
 
 fn open_as(

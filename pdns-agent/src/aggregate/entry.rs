@@ -32,6 +32,8 @@ pub(super) enum TupleState {
     Sent,
     /// Same as [`TupleState::Sent`], and its text is held again because it was observed again.
     SentHeld,
+    /// The store did not keep it. It was not observed since.
+    Unkept,
     /// Its row is known.
     Known,
     /// Its row is known, and it was not observed since the last sweep.

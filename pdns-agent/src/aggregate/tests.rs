@@ -78,6 +78,37 @@ fn a_tuple_that_was_sent_comes_back_as_its_row() {
 }
 
 #[test]
+fn a_tuple_that_was_not_kept_is_sent_with_its_text_each_time() {
+    let mut window = window(1 << 22);
+    for name in ["a.example", "b.example"] {
+        add(&mut window, name, a(&[192, 0, 2, 1]), 1);
+    }
+    window.sent();
+    // In flight, and observed again before the store says that it was not kept.
+    add(&mut window, "a.example", a(&[192, 0, 2, 1]), 2);
+    window.forget([0, 1]);
+    add(&mut window, "b.example", a(&[192, 0, 2, 1]), 3);
+    add(&mut window, "b.example", a(&[192, 0, 2, 1]), 3);
+    let sent = |window: &Window| {
+        let merged = window.due().map(|(index, _)| window.get(index).unwrap());
+        let text = merged.map(|merged| match merged.tuple {
+            Tuple::Text { rrname, .. } => format!("{rrname} {}", merged.seen.count),
+            Tuple::Row(row) => format!("row {row} {}", merged.seen.count),
+        });
+        text.collect::<Vec<String>>()
+    };
+    assert_eq!(sent(&window), ["a.example 1", "b.example 2"]);
+    window.sent();
+    // The next day has room for one of them.
+    window.learn([(0, 70)]);
+    window.forget([1]);
+    for name in ["a.example", "b.example"] {
+        add(&mut window, name, a(&[192, 0, 2, 1]), 4);
+    }
+    assert_eq!(sent(&window), ["row 70 1", "b.example 1"]);
+}
+
+#[test]
 fn a_window_is_bounded_and_a_sweep_keeps_what_is_used_and_what_is_due() {
     let mut window = window(1 << 20);
     let mut added = 0_u32;

@@ -87,6 +87,16 @@ pub(super) fn run(
             }
             Ok(if verdict.is_sound() { Found::Something } else { Found::Nothing })
         }
+        &Admin::Create { partitions } => {
+            let options = Options { partitions, ..options.clone() };
+            let created = Store::create(&options).map_err(cannot("create the store"))?;
+            if created.is_none() {
+                let existing = open(&options)?.router().partitions();
+                return Err(CliError::Exists(options.prefix, existing));
+            }
+            terminal.say(format_args!("the store is created, with {partitions} partitions"));
+            Ok(Found::Something)
+        }
         Admin::Migrate => {
             match Store::migrate(options).map_err(cannot("migrate the store"))? {
                 Some(from) => terminal.say(format_args!(

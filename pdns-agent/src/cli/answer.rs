@@ -358,7 +358,8 @@ impl<'a, 't> Output<'a, 't> {
         let left_out = self.renderer.left_out();
         if left_out > 0 {
             self.terminal.say(format_args!(
-                "{left_out} negative answers have no form in COF and are left out; --format json has them"
+                "{left_out} negative answers and sums of names not kept have no form in COF and are left out; \
+                 --format json has them"
             ));
         }
         let is_found = self.items > 0 || self.has_hidden;

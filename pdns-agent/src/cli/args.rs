@@ -228,6 +228,15 @@ pub enum Admin {
         #[arg(long)]
         repair: bool,
     },
+    /// Create an empty store, for another number of partitions than agents choose
+    ///
+    /// A store keeps its number of partitions for good. More of them are for a cluster of more servers, or for a store of
+    /// some hundreds of millions of names; each takes memory and time of its own.
+    Create {
+        /// How many partitions it has, from 64 to 256
+        #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(64..=256))]
+        partitions: u16,
+    },
     /// Bring a store of an older version up to date
     Migrate,
     /// Stop the managed Redis; the next command or agent that needs it starts it again
@@ -272,7 +281,10 @@ impl Admin {
     /// Whether it has to know where the store is.
     pub(super) fn needs_store(&self) -> bool {
         match self {
-            Self::Verify { .. } | Self::Migrate | Self::ForgetSource { .. } => true,
+            Self::Verify { .. }
+            | Self::Create { .. }
+            | Self::Migrate
+            | Self::ForgetSource { .. } => true,
             Self::Stop | Self::MendAof { .. } | Self::Man { .. } | Self::Completions { .. } => {
                 false
             }

@@ -4,9 +4,10 @@ use super::answer::Output;
 use super::args::{ByName, RowOptions};
 use super::query_args::{LIMIT, TOP_LIMIT};
 use super::{CliError, Found, Terminal, cannot, open};
+use crate::name::Name;
 use crate::query::{self, By, DAY, GroupSort, Grouping, TimeSpec, Totals};
 use crate::render::{Format, Item, escape};
-use crate::store::{Options, Reader};
+use crate::store::{Kind, Options, Reader, StoreError};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -39,7 +40,27 @@ fn write(
     .map_err(cannot("read the store"))?;
     answer.check()?;
     answer.note(page, true, None);
+    let apex = match &grouping.by {
+        By::Children(apex, _) | By::Depths(apex) => Some(apex.as_name()),
+        By::Names | By::Domains | By::Addresses | By::RrTypes => None,
+    };
+    if let Some(note) = unkept(store, apex).map_err(cannot("read the store"))? {
+        answer.notes.push(note);
+    }
     Ok(totals)
+}
+
+/// Says how many names are missing from totals, because their domains had too many new ones.
+fn unkept(store: &mut Reader<'_>, below: Option<Name<'_>>) -> Result<Option<String>, StoreError> {
+    let domains = store.unkept_domains(below)?;
+    let Some(first) = domains.first() else { return Ok(None) };
+    let sums = store.unkept(&domains, &[Kind::Record, Kind::Negative])?;
+    let names: u64 = sums.iter().filter_map(|sum| Some(sum.unkept.as_ref()?.names)).sum();
+    let of = match domains.len() {
+        1 => escape(first.as_str()).into_owned(),
+        count => format!("{count} domains"),
+    };
+    Ok(Some(format!("about {names} names below {of} were not kept and are not counted here")))
 }
 
 /// Prints the names below a domain; their total number goes to standard error.

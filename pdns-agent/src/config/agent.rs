@@ -14,7 +14,9 @@ use super::{ConnectionError, StoreFile, exit};
 use crate::agent::{Captures, Interfaces, Logs, Settings, Source};
 use crate::decode::log::Format;
 use crate::decode::{packets, zeek};
+use crate::name::{NameBuf, NameError};
 use crate::observation::SENSOR_SEPARATOR;
+use crate::store::NewNames;
 use args::Packets;
 use file::File;
 use limit::Limit;
@@ -44,6 +46,10 @@ const LEAST_RING: usize = 1 << 20;
 const RING: RangeInclusive<usize> = 1..=1024;
 /// Sensor of imported records.
 const IMPORTED: &str = "cof";
+/// Default bound on the new names of a domain on one day.
+const NEW_NAMES: u32 = 10_000;
+/// Domains below which every name is kept by default: a name for each address is no flood.
+const EXEMPT: &[&str] = &["in-addr.arpa", "ip6.arpa"];
 /// The port of DNS.
 const DEFAULT_PORT: u16 = 53;
 
@@ -94,6 +100,9 @@ pub enum ConfigError {
     /// No threads.
     #[error("at least one thread has to read")]
     Workers,
+    /// A domain that is exempt from the bound on new names and is none.
+    #[error("{0:?} in [flood] exempt is not a domain name")]
+    Exempt(String, #[source] NameError),
 }
 
 impl ConfigError {
@@ -209,7 +218,26 @@ pub fn settings(
         },
         listen,
         progress,
+        new_names: new_names(args, &file)?,
         source,
+    })
+}
+
+/// The bound on the new names of a domain. What another system kept is kept here, too.
+fn new_names(args: &Args, file: &File) -> Result<NewNames, ConfigError> {
+    let configured = match args.source {
+        args::Source::Cof(_) => 0,
+        _ => file.flood.new_names.unwrap_or(NEW_NAMES),
+    };
+    let defaults = || EXEMPT.iter().copied().map(str::to_owned).collect();
+    let exempt = file.flood.exempt.clone().unwrap_or_else(defaults);
+    let exempt = exempt.into_iter().map(|text| match NameBuf::parse(&text) {
+        Ok(name) => Ok(name),
+        Err(error) => Err(ConfigError::Exempt(text, error)),
+    });
+    Ok(NewNames {
+        most: args.new_names.unwrap_or(configured),
+        exempt: exempt.collect::<Result<_, _>>()?,
     })
 }
 

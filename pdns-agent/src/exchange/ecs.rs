@@ -187,7 +187,7 @@ impl EcsContext {
         let (mut answers, mut addresses, mut hosts) =
             (Vec::new(), BTreeSet::new(), BTreeSet::new());
         hosts.insert(name.to_owned());
-        for row in subject.records.iter().take(MAX_LISTED) {
+        for row in subject.records.iter().filter(|row| row.unkept.is_none()).take(MAX_LISTED) {
             let FactBuf::Record(rdata) = &row.fact else {
                 if let FactBuf::Negative { outcome, .. } = &row.fact {
                     dns.insert("response_code".to_owned(), outcome.to_string().into());

@@ -5,7 +5,7 @@
 
 use super::order::{Each, Passes, Sort, Sorter, TopN};
 use super::{Page, Query, Text, left};
-use crate::name::{Name, NameBuf};
+use crate::name::{Name, NameBuf, suffix};
 use crate::record::StoredRecord;
 use crate::store::{Kind, Reader, StoreError};
 use std::ops::ControlFlow;
@@ -81,6 +81,29 @@ pub(super) fn run(
     }
 }
 
+/// Reads the records of the wildcards that match `text`, in text order, or that stand for names which it may mean: those
+/// below a domain that lies above its apex.
+fn wildcards(
+    store: &mut Reader<'_>,
+    text: &Text,
+    kinds: &[Kind],
+) -> Result<Vec<StoredRecord>, StoreError> {
+    let apex = text.apex();
+    let above = apex.as_ref().and_then(|apex| suffix::registrable(apex.as_name()));
+    let above = above.or(apex.as_ref().map(NameBuf::as_name));
+    let domains = store.unkept_domains(above)?;
+    let mut records = store.unkept(&domains, kinds)?;
+    records.retain(|record| {
+        let rrname = record.rrname.as_name();
+        let stands_above = apex.as_ref().is_some_and(|apex| {
+            let domain = rrname.suffix(rrname.labels().count() - 1);
+            apex.as_name().is_at_or_below(domain) && apex.as_name() != domain
+        });
+        stands_above || text.admits(rrname)
+    });
+    Ok(records)
+}
+
 /// Answers in name order: stops soon after the limit is reached.
 fn in_order(
     store: &mut Reader<'_>,
@@ -94,6 +117,12 @@ fn in_order(
     let mut keep = keep.max(passes.least).min(passes.most).max(1);
     let at_once = keep.clamp(LOOK_UP.0, LOOK_UP.1);
     let mut by_name = ByName { query, page: Page::default(), name: None, each };
+    // Nearly all names come after a star.
+    for row in wildcards(store, text, kinds)? {
+        if by_name.take(row).is_break() {
+            return Ok(by_name.page);
+        }
+    }
     let mut after = None;
     // Names looked up since the limit was reached, in search of a row that it leaves out.
     let mut beyond = 0;
@@ -194,7 +223,12 @@ fn sorted(
     let mut sorter = Sorter::new(sort, query.limit);
     let mut after = None;
     let mut flow = ControlFlow::Continue(());
-    loop {
+    for row in wildcards(store, text, kinds)? {
+        if query.filter.admits(&row) && flow.is_continue() {
+            flow = sorter.offer(row, each);
+        }
+    }
+    while flow.is_continue() {
         let (names, more) = pass_all(store, kinds, text, after.as_ref(), passes.most)?;
         store.rows_by_names(kinds, &names, &mut |row| {
             if query.filter.admits(&row) {

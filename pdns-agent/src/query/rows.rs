@@ -14,6 +14,7 @@ pub(crate) fn record(rrname: &str, rrtype: RrType, octets: &[u8]) -> StoredRecor
         fact: FactBuf::Record(RdataBuf { rrtype, octets: octets.into(), partial: false }),
         seen: Seen::once(1_795_486_978, Some(300), Provenance::Exact),
         sensors: SensorSet::default(),
+        unkept: None,
     }
 }
 

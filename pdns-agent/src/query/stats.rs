@@ -118,6 +118,7 @@ pub(super) fn run(
         resolve(store, query, &places, &mut sorter, each)?;
         given_up = more && sorter.is_full();
     }
+    let _ended = offer_unkept(store, query, kind, &mut sorter, each)?;
     let (end, _) = sorter.finish(each);
     Ok(Page {
         shown: end.shown as u64,
@@ -147,6 +148,26 @@ fn resolve(
     Ok(())
 }
 
+/// Offers what is not kept below domains with too many new names.
+fn offer_unkept(
+    store: &mut Reader<'_>,
+    query: &Query,
+    kind: Kind,
+    sorter: &mut Sorter,
+    each: &mut Each<'_>,
+) -> Result<ControlFlow<()>, StoreError> {
+    let domains = store.unkept_domains(None)?;
+    let rows = store.unkept(&domains, &[kind])?.into_iter().filter(|row| query.filter.admits(row));
+    let mut flow = ControlFlow::Continue(());
+    for row in rows {
+        flow = sorter.offer(row, each);
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(flow)
+}
+
 /// Reads all rows of `kind` once, with their names and RDATA, and passes on those that match the filter.
 fn all(
     store: &mut Reader<'_>,
@@ -163,6 +184,9 @@ fn all(
         }
         flow
     })?;
+    if flow.is_continue() {
+        flow = offer_unkept(store, query, kind, &mut sorter, each)?;
+    }
     let (end, _) = if flow.is_break() {
         sorter.finish(&mut |_| ControlFlow::Break(()))
     } else {

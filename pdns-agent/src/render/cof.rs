@@ -21,7 +21,8 @@ use crate::record::{FactBuf, StoredRecord};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-/// The COF renderer. Negative answers have no RDATA and thus no representation in COF: they are left out and counted.
+/// The COF renderer. Negative answers and names that are not kept have no RDATA and thus no representation in COF: they are
+/// left out and counted.
 /// Items that are not rows are written as JSON.
 pub(super) struct Cof {
     look: RenderOptions,
@@ -110,6 +111,10 @@ impl Renderer for Cof {
             _ => return self.other.item(item, out),
         };
         match &row.fact {
+            FactBuf::Record(_) if row.unkept.is_some() => {
+                self.left_out += 1;
+                Ok(())
+            }
             FactBuf::Record(rdata) => self.record(row, rdata, mark, out),
             FactBuf::Negative { .. } => {
                 self.left_out += 1;

@@ -5,7 +5,7 @@ use crate::name::Name;
 use crate::observation::Seen;
 use crate::query::{End, GroupKey, NameSum, Relation};
 use crate::rdata::FinalDot;
-use crate::record::{FactBuf, StoredRecord};
+use crate::record::{FactBuf, StoredRecord, Unkept};
 use crate::tag::Tag;
 use std::borrow::Cow;
 
@@ -96,6 +96,9 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a RenderOptions) -> Vec<Field<
 fn of_row<'a>(row: &'a StoredRecord, look: &'a RenderOptions) -> Vec<Field<'a>> {
     let text = |text: String| Value::Text(Cow::Owned(text));
     let (rrtype, rdata, outcome, partial) = match &row.fact {
+        FactBuf::Record(rdata) if row.unkept.is_some() => {
+            (rdata.rrtype, Value::Absent, Value::Absent, false)
+        }
         FactBuf::Record(rdata) => {
             let right = rdata.as_rdata().to_text(FinalDot::Without);
             (rdata.rrtype, text(right), Value::Absent, rdata.partial)
@@ -124,6 +127,18 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a RenderOptions) -> Vec<Field<'a>> 
         ("partial", Value::Flag(partial)),
         ("tags", tags(look.tags.of_row(row).each().map(|(end, tag)| (Some(end), tag)))),
     ];
+    let unkept = row.unkept.as_deref();
+    fields.push((
+        "names_not_kept",
+        unkept.map_or(Value::Absent, |unkept| Value::Number(unkept.names)),
+    ));
+    fields.push((
+        "names_not_kept_sample",
+        unkept.map_or(Value::Absent, |unkept| {
+            let sample = unkept.sample.iter().map(|name| Cow::Borrowed(name.as_str()));
+            Value::List(sample.collect())
+        }),
+    ));
     if let Some(scores) = &look.scores {
         let score = scores.get(&row.rrname);
         fields.push(("score", score.map_or(Value::Absent, |score| Value::Number((*score).into()))));
@@ -168,6 +183,14 @@ pub(super) fn ttl<'a>(seen: &Seen, ttl: u32) -> Value<'a> {
 /// Formats a count for people: with a mark if more were seen than the store can count.
 pub(super) fn count(number: u64, is_least: bool) -> String {
     if is_least { format!(">={number}") } else { number.to_string() }
+}
+
+/// Describes names that are not kept, for people.
+pub(crate) fn not_kept(unkept: &Unkept) -> String {
+    match unkept.names {
+        1 => "(1 name not kept)".to_owned(),
+        names => format!("(about {names} names not kept)"),
+    }
 }
 
 /// Returns true if owner and type were only inferred, never read.

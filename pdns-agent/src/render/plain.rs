@@ -3,7 +3,7 @@
 //! A row is name, type and RDATA (for a negative answer the outcome in parentheses), and the reason for which it is
 //! in the result, if there is one. Other items are written with all their values.
 
-use super::field::{Value, fields};
+use super::field::{Value, fields, not_kept};
 use super::{Item, RenderOptions, Renderer, csv, escape};
 use crate::query::TagSet;
 use std::io::{self, Write};
@@ -30,6 +30,13 @@ impl Renderer for Plain {
                 (true, "rrname" | "rrtype" | "rdata" | "why") => cells.push(csv::text(value)),
                 (true, "outcome") if value != Value::Absent => {
                     cells.push(format!("({})", csv::text(value)));
+                }
+                (true, "names_not_kept") => {
+                    if let Item::Record(row) | Item::Marked { row, .. } = item
+                        && let Some(unkept) = &row.unkept
+                    {
+                        cells.push(not_kept(unkept));
+                    }
                 }
                 (true, _) | (false, "tags") => {}
                 _ => cells.push(csv::text(value)),

@@ -2,6 +2,7 @@
 
 use super::json::{Object, iso};
 use super::paragraph::paragraph;
+use super::plural::counted as number_of;
 use super::{Format, RenderOptions, csv, escape, sensor_list, table, utc};
 use crate::decode::packets::PacketTally;
 use crate::hex;
@@ -48,7 +49,7 @@ pub fn status(
 }
 
 /// Returns the store's statistics.
-fn numbers(summary: &Summary) -> [(&'static str, u64); 12] {
+fn numbers(summary: &Summary) -> [(&'static str, u64); 14] {
     [
         ("schema", summary.schema.into()),
         ("partitions", summary.partitions.into()),
@@ -56,6 +57,8 @@ fn numbers(summary: &Summary) -> [(&'static str, u64); 12] {
         ("records", summary.records),
         ("negative_names", summary.negative_names),
         ("negatives", summary.negatives),
+        ("names_not_kept", summary.unkept_names),
+        ("domains_of_names_not_kept", summary.unkept_domains),
         ("tags", summary.tags),
         ("indicators", summary.indicators),
         ("memory", summary.capacity.used),
@@ -170,12 +173,18 @@ fn people(
         line(name, value)?;
     }
     for (name, value) in numbers(summary) {
-        if value == 0 && matches!(name, "tags" | "indicators") {
+        if name == "domains_of_names_not_kept"
+            || value == 0 && matches!(name, "tags" | "indicators" | "names_not_kept")
+        {
             continue;
         }
         let value = match name {
             "memory_limit" if value == 0 => "none".to_owned(),
             "memory" | "memory_limit" => bytes(value),
+            "names_not_kept" => {
+                let domains = summary.unkept_domains;
+                format!("about {value}, below {}", number_of(domains, "domain", "domains"))
+            }
             _ => value.to_string(),
         };
         line(name, &value)?;

@@ -157,9 +157,13 @@ impl Table {
 
     /// Returns the columns and cells of a row. A single sensor needs no column.
     fn row(&self, row: &StoredRecord) -> (Vec<Column>, Vec<String>) {
-        let (rrtype, right) = match &row.fact {
-            FactBuf::Record(rdata) => (rdata.rrtype, right(rdata.as_rdata())),
-            FactBuf::Negative { qtype, outcome } => (*qtype, format!("({outcome})")),
+        let (rrtype, right) = match (&row.fact, &row.unkept) {
+            (FactBuf::Record(rdata), Some(unkept)) => (rdata.rrtype, field::not_kept(unkept)),
+            (FactBuf::Record(rdata), None) => (rdata.rrtype, right(rdata.as_rdata())),
+            (FactBuf::Negative { qtype, outcome }, Some(unkept)) => {
+                (*qtype, format!("({outcome}) {}", field::not_kept(unkept)))
+            }
+            (FactBuf::Negative { qtype, outcome }, None) => (*qtype, format!("({outcome})")),
         };
         let seen = &row.seen;
         let cells = vec![

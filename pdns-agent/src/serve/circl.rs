@@ -285,6 +285,8 @@ fn gather(
 ) -> Result<(), StoreError> {
     let mut take = |row: StoredRecord| {
         let is_wanted = match (question.only, &row.fact) {
+            // Names that are not kept have no form in COF.
+            _ if row.unkept.is_some() => false,
             (Only::Any, _) => true,
             (Only::One(wanted), FactBuf::Record(rdata)) => wanted == rdata.rrtype,
             _ => false,

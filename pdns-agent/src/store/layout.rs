@@ -8,3 +8,4 @@ pub(super) mod keys;
 pub(super) mod listing;
 pub(super) mod posting;
 pub(super) mod type_code;
+pub(super) mod unkept;

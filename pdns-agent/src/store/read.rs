@@ -11,4 +11,5 @@ pub(super) mod pointers;
 pub(super) mod rows;
 pub(super) mod scan;
 pub(super) mod status;
+pub(super) mod unkept;
 pub(super) mod unnamed;

@@ -198,7 +198,7 @@ fn create(client: &mut RedisClient, key: &str) -> Result<Pairs, StoreError> {
     };
     FUNCTIONS.load(client).map_err(missing)?;
     let function = &FUNCTIONS.create;
-    let (version, partitions) = (VERSION.to_string(), PARTITIONS.to_string());
+    let (version, partitions) = (VERSION.to_string(), client.options().partitions.to_string());
     let words: [&[u8]; 10] = [
         b"FCALL",
         function.as_bytes(),

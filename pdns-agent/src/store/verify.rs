@@ -11,6 +11,7 @@ mod rebuild;
 mod registers;
 mod remains;
 mod repair;
+mod unkept;
 
 use crate::record::FactBuf;
 use crate::sensors::SensorSet;
@@ -199,6 +200,8 @@ impl Store {
             met(checked, &mut verdict)?;
         }
         let checked = self.verify_checkpoints(partition, &mut verdict);
+        met(checked, &mut verdict)?;
+        let checked = self.verify_unkept(partition, &mut verdict);
         met(checked, &mut verdict)?;
         let is_used = self.schema.is_marked || verdict.names > 0;
         match self.has_mark(partition) {

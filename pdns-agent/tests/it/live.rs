@@ -203,7 +203,7 @@ fn a_million_packets_at_full_speed_are_all_seen_and_none_is_lost() {
     let packets = 1_000_000;
     let file = responses(&home, packets);
     // Room for all of them: this build is not made for speed, and the test is of loss.
-    let arguments = ["--interface", "cap", "--ring", "512"];
+    let arguments = ["--interface", "cap", "--ring", "512", "--new-names", "0"];
     let live = Live::start(&home, &network, &server.url(), &arguments);
     assert_eq!(network.replay("cap", &file, FAST), packets);
     live.sees("cap", packets);

@@ -33,6 +33,8 @@ mod feeds;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod flood;
+#[cfg(test)]
 mod halfway;
 #[cfg(test)]
 mod harness;
@@ -73,6 +75,8 @@ mod outgoing;
 mod packets;
 #[cfg(test)]
 mod pairs;
+#[cfg(test)]
+mod partitions;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]

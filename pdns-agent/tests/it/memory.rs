@@ -72,7 +72,9 @@ fn a_large_log_is_read_within_a_limit_of_100_mb() {
     let Some(group) = Group::new("a_large_log_is_read_within_a_limit_of_100_mb") else { return };
     let (home, server) = (Home::new(), Redis::start());
     let path = home.write("dns.log", Lines::new(51, 600_000).log(600_000));
-    let words = ["zeek", "--once", "--redis", &server.url(), "--sensor", "test"].map(str::to_owned);
+    let words =
+        ["zeek", "--once", "--redis", &server.url(), "--sensor", "test", "--new-names", "0"]
+            .map(str::to_owned);
     let ended = run(group.agent(&home).args(&words), &[&path]);
     // "600000 lines of 1 logs: 600000 DNS records, from them 5 observations of records and 4 of negative answers"
     let (_, said) = ended.stderr.split_once("from them ").expect("the agent reports");
@@ -92,7 +94,8 @@ fn a_large_capture_is_read_within_a_limit_of_100_mb() {
     let (home, server) = (Home::new(), Redis::start());
     let path = home.path().join("responses.pcap");
     python("million.py", &[path.as_os_str(), "900000".as_ref(), "900000".as_ref()], &[]);
-    let words = ["pcap", "--redis", &server.url(), "--sensor", "test"].map(str::to_owned);
+    let words = ["pcap", "--redis", &server.url(), "--sensor", "test", "--new-names", "0"]
+        .map(str::to_owned);
     run(group.agent(&home).args(&words), &[&path]).with(&[0]);
     assert_eq!(stored(&server), 900_000);
 }
@@ -104,7 +107,7 @@ fn memory_beyond_the_limit_is_warned_of() {
     let (path, _) = capture(&home, 300);
     for (memory, is_told) in [("136", true), ("30", false)] {
         let url = server.url();
-        let words = ["pcap", "--redis", &url, "--memory", memory];
+        let words = ["pcap", "--redis", &url, "--memory", memory, "--new-names", "0"];
         let ended = run(group.agent(&home).args(words), &[&path]);
         assert_eq!(
             ended.stderr.contains("give --memory at most a third"),

@@ -626,7 +626,7 @@ def feeds(out):
     table = "".join(f"c{number}.example.net,made,2024-09-{number % 28 + 1:02},pdns\n" for number in range(300))
     out.write("dga/feeds/blackbook_head.csv", "Domain,Malware,Date added,Source\n" + table)
     mixed = "".join(f"198.51.100.{host}:{(80, 443, 8080)[host % 3]}\n" for host in range(1, 100))
-    mixed += "http://203.0.113.9/gate.php\nloader.example.org\n198.51.\n"
+    mixed += "http://203.0.113.9/gate.php\nloader.example.org\n198.51."
     out.write("dga/feeds/maltrail_emotet.txt", head + "\n" + mixed)
     names = "".join(f"r{number * 7919:x}.example.com\n" for number in range(1, 120))
     out.write("dga/feeds/maltrail_ramnit.txt", head + "\n" + names)

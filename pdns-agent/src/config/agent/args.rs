@@ -42,6 +42,11 @@ pub struct Args {
     #[arg(long, value_name = "MIB", global = true)]
     pub memory: Option<usize>,
 
+    /// Maximum number of new names below one registrable domain on one day; answers for further ones are only added up
+    /// below the domain; 0 for no limit [default: 10000; of cof: no limit].
+    #[arg(long, value_name = "NUMBER", global = true)]
+    pub new_names: Option<u32>,
+
     /// Source of the answers.
     #[command(subcommand)]
     pub source: Source,

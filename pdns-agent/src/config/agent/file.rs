@@ -16,10 +16,18 @@ pub(super) struct File {
     pub(super) sensor: Option<String>,
     pub(super) listen: Option<String>,
     pub(super) memory: Option<usize>,
+    pub(super) flood: Flood,
     pub(super) zeek: Zeek,
     pub(super) suricata: Suricata,
     pub(super) ebpf: Ebpf,
     pub(super) pcap: Pcap,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Flood {
+    pub(super) new_names: Option<u32>,
+    pub(super) exempt: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -17,6 +17,7 @@ fn record(name: &str, address: [u8; 4], count: u64, times: (u32, u32)) -> Stored
         fact: FactBuf::Record(rdata),
         seen: Seen { count, time_first: times.0, time_last: times.1, ..Seen::default() },
         sensors: SensorSet::default(),
+        unkept: None,
     }
 }
 

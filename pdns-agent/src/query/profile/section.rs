@@ -7,7 +7,7 @@
 use crate::name::NameBuf;
 use crate::query::{Cursor, Each, Extent, Pager, Subject, on_addresses};
 use crate::record::StoredRecord;
-use crate::store::{NameLookup, Reader, StoreError};
+use crate::store::{Kind, NameLookup, Reader, StoreError};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -145,7 +145,15 @@ impl Sections {
         each: &mut Each<'_>,
     ) -> Result<(), StoreError> {
         match (self, section) {
-            (Self::Name(lookup), Section::Records) => store.own_records(lookup, each),
+            (Self::Name(lookup), Section::Records) => {
+                let mut flow = ControlFlow::Continue(());
+                store.own_records(lookup, &mut |row| {
+                    flow = each(row);
+                    flow
+                })?;
+                unkept(store, lookup, (Kind::Record, flow), each);
+                Ok(())
+            }
             (Self::Name(lookup), Section::Pointing) => {
                 store.records_targeting(lookup, most, &mut |row| {
                     // A record that points at its own owner is already in the records section.
@@ -153,12 +161,32 @@ impl Sections {
                     if is_own { ControlFlow::Continue(()) } else { each(row) }
                 })
             }
-            (Self::Name(lookup), Section::Negatives) => store.own_negatives(lookup, each),
+            (Self::Name(lookup), Section::Negatives) => {
+                let mut flow = ControlFlow::Continue(());
+                store.own_negatives(lookup, &mut |row| {
+                    flow = each(row);
+                    flow
+                })?;
+                unkept(store, lookup, (Kind::Negative, flow), each);
+                Ok(())
+            }
             (Self::Addresses(from, to), Section::Records) => {
                 on_addresses(store, *from, *to, most, each)
             }
             (Self::Addresses(..) | Self::Below, _) => Ok(()),
         }
+    }
+}
+
+/// Passes on what is not kept below a domain, after the rows of the name, unless they ended the section.
+fn unkept(
+    store: &Reader<'_>,
+    lookup: &NameLookup,
+    (kind, flow): (Kind, ControlFlow<()>),
+    each: &mut Each<'_>,
+) {
+    if flow.is_continue() {
+        let _ended = store.own_unkept(lookup, kind).cloned().try_for_each(each);
     }
 }
 

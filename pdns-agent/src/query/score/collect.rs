@@ -308,6 +308,14 @@ fn siblings(store: &mut Reader<'_>, scorer: &Scorer, facts: &mut Facts) -> Resul
             aggregate.add(name.as_name(), domain, sighting);
         }
     }
+    let unkept = store.unkept(&[domain.to_buf()], &kinds)?;
+    let unkept: u64 = unkept.iter().filter_map(|sum| Some(sum.unkept.as_ref()?.names)).sum();
+    if unkept > 0 {
+        aggregate.leave_out(unkept);
+        facts.notes.push(format!(
+            "about {unkept} names below {domain} were not kept: it had too many new ones on one day"
+        ));
+    }
     facts.siblings = Some((failed, u32::try_from(found.len()).unwrap_or(u32::MAX)));
     facts.tunnel = Some(aggregate);
     Ok(())

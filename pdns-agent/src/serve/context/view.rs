@@ -14,7 +14,7 @@ use crate::query::{
 };
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::record::{FactBuf, StoredRecord};
-use crate::render::{percent, words};
+use crate::render::{not_kept, percent, words};
 use crate::rr::RrType;
 use crate::tag::{Tag, TagEvent, TagKind, TagSubject};
 use std::net::IpAddr;
@@ -156,6 +156,14 @@ fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Re
     let is_own = *subject == Subject::Name(row.rrname.clone());
     let ends = tags.of_row(row);
     let (rrtype, (before, mut link, after)) = match &row.fact {
+        fact if row.unkept.is_some() => {
+            let outcome = match fact {
+                FactBuf::Negative { outcome, .. } => format!("{outcome} "),
+                FactBuf::Record(_) => String::new(),
+            };
+            let unkept = row.unkept.as_deref().map_or_else(String::new, not_kept);
+            (fact.as_fact().rrtype().to_string(), (outcome + &unkept, None, String::new()))
+        }
         FactBuf::Record(rdata) => (rdata.rrtype.to_string(), right_side(rdata.as_rdata())),
         FactBuf::Negative { qtype, outcome } => {
             (qtype.to_string(), (outcome.to_string(), None, String::new()))
@@ -270,7 +278,7 @@ fn marks(row: &StoredRecord) -> Vec<(&'static str, &'static str)> {
     if row.seen.is_imported() {
         words.push(("imported", "no sensor saw it: it comes from another passive DNS system"));
     }
-    if matches!(&row.fact, FactBuf::Record(rdata) if rdata.partial) {
+    if row.unkept.is_none() && matches!(&row.fact, FactBuf::Record(rdata) if rdata.partial) {
         words.push(("partial", "the log told only the host of this record"));
     }
     words

@@ -23,7 +23,7 @@ pub(crate) const IN_ROW: u16 = 32;
 /// Rows that share a hash of sets.
 pub(crate) const SETS: u32 = 64;
 /// Bit of a large count that is a lower bound.
-const LOWER_BOUND: u64 = 1 << 63;
+pub(crate) const LOWER_BOUND: u64 = 1 << 63;
 
 const LIST: u8 = 0;
 const BITS: u8 = 1;
@@ -97,6 +97,12 @@ pub(crate) fn write_set(set: &SensorSet) -> Vec<u8> {
 
 /// Decodes a set of sensors; `None` unless it is written as [`write_set`] does and cannot be in its row.
 pub(crate) fn read_set(octets: &[u8]) -> Option<SensorSet> {
+    let set = set_of(octets)?;
+    (set.iter().count() > 1 && set.iter().last() >= Some(IN_ROW)).then_some(set)
+}
+
+/// Decodes any set of sensors; `None` unless it is written as [`write_set`] does.
+pub(crate) fn set_of(octets: &[u8]) -> Option<SensorSet> {
     let (&form, rest) = octets.split_first()?;
     let set: SensorSet = match form {
         LIST => rest.as_chunks().0.iter().map(|number| u16::from_be_bytes(*number)).collect(),
@@ -109,8 +115,7 @@ pub(crate) fn read_set(octets: &[u8]) -> Option<SensorSet> {
         }
         _ => return None,
     };
-    let is_many = set.iter().count() > 1 && set.iter().last() >= Some(IN_ROW);
-    (is_many && write_set(&set) == octets).then_some(set)
+    (write_set(&set) == octets).then_some(set)
 }
 
 /// Encodes a count that is not in its row.

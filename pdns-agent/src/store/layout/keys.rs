@@ -24,6 +24,12 @@
 //! | `pd:{pp}Kg<n>` | hash | row number to its set of sensors, if that does not fit into the row; 64 rows in each hash |
 //! | `pd:{pp}Kl<j>` | string | name log: each name once, newline after it, in blocks of 65,500 octets |
 //! | `pd:{pp}Kd` | hash | day since the epoch to the number of names first seen on it |
+//! | `pd:{pp}y` | hash | day to its turn among the days whose new names are counted by domain; the latest four |
+//! | `pd:{pp}y<day>` | hash | hash of a registrable domain (8 octets) to how many names below it were new on that day |
+//! | `pd:{pp}u` | hash | registrable domains of which not all names are kept |
+//! | `pd:{pp}u<hash>` | hash | one of them: type to the sum of what is not kept, see `store/layout/unkept.rs` |
+//! | `pd:{pp}uh<hash><type>` | string | registers that tell how many names are not kept |
+//! | `pd:{pp}us<hash>` | hash | sample of the names that are not kept: hash (8 octets) to name |
 //! | `pd:{pp}c` | hash | log identity to checkpoint and redo |
 //! | `pd:{pp}t` | hash | digest of RDATA longer than 254 octets to the octets |
 //! | `pd:{pp}x<iii>` | set | what points at a name: members (hash of the target, place of the owner) |
@@ -36,6 +42,7 @@
 //! `store/layout/posting.rs`.
 
 use crate::hash::NameLocation;
+use crate::record::FactBuf;
 use crate::store::layout::extension::SETS;
 
 /// Version of this layout.
@@ -67,6 +74,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Returns the kind of a fact.
+    #[must_use]
+    pub fn of(fact: &FactBuf) -> Self {
+        match fact {
+            FactBuf::Record(_) => Self::Record,
+            FactBuf::Negative { .. } => Self::Negative,
+        }
+    }
+
     /// Returns the letter that tells the two apart in keys.
     pub(crate) fn letter(self) -> &'static str {
         match self {
@@ -172,6 +188,26 @@ impl Keys {
     /// `d`: names by first day.
     pub(crate) fn days(&self, partition: u8, kind: Kind) -> String {
         format!("{}{{{partition:02x}}}{}d", self.prefix, kind.letter())
+    }
+
+    /// `u`: domains of which not all names are kept.
+    pub(crate) fn unkept_domains(&self, partition: u8) -> String {
+        format!("{}{{{partition:02x}}}u", self.prefix)
+    }
+
+    /// `u`: the sums of what is not kept below a domain.
+    pub(crate) fn unkept(&self, partition: u8, hash: u64) -> String {
+        format!("{}{{{partition:02x}}}u{hash:016x}", self.prefix)
+    }
+
+    /// `uh`: registers of the names of one type that are not kept below a domain.
+    pub(crate) fn unkept_registers(&self, partition: u8, hash: u64, field: &[u8]) -> String {
+        format!("{}{{{partition:02x}}}uh{hash:016x}{}", self.prefix, crate::hex::encode(field))
+    }
+
+    /// `us`: a sample of the names that are not kept below a domain.
+    pub(crate) fn unkept_sample(&self, partition: u8, hash: u64) -> String {
+        format!("{}{{{partition:02x}}}us{hash:016x}", self.prefix)
     }
 
     /// `c`: checkpoints.

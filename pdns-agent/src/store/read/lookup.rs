@@ -3,7 +3,7 @@
 //! Results come in pages, through a callback that says whether to continue; little is kept besides the names already
 //! seen. Sets of pointers are read here, and followed in `store/read/pointers.rs`.
 
-use crate::name::{Name, NameBuf};
+use crate::name::{Name, NameBuf, suffix};
 use crate::rdata::{self, Rdata, Target};
 use crate::record::StoredRecord;
 use crate::store::layout::keys::{Kind, Pointer};
@@ -35,6 +35,8 @@ pub struct NameLookup {
     node: Node,
     /// Members of the set, or the first of them.
     members: Value,
+    /// What is not kept below its registrable domain, if the name may be one of those.
+    unkept: Vec<StoredRecord>,
 }
 
 impl NameLookup {
@@ -87,13 +89,42 @@ impl Reader<'_> {
         let node = node(Posting::name(name, &self.store.keys, &self.store.router));
         let mut packed = Pipeline::default();
         pack_set(&mut packed, &node, b"0");
+        let domain = suffix::registrable(name).map(Name::to_buf);
+        if let Some(domain) = &domain {
+            self.pack_unkept(&mut packed, domain);
+        }
         let kinds = [Kind::Record, Kind::Negative];
         let kinds = if negative { &kinds[..] } else { &kinds[..1] };
-        let (entries, members) = self.entries_and(name, kinds, packed)?;
+        let (entries, replies) = self.entries_and(name, kinds, packed)?;
         let mut entries = entries.into_iter();
         let (record, negative) = (entries.next().flatten(), entries.next().flatten());
-        let members = members.into_iter().next().ok_or(StoreError::Reply)?;
-        Ok(NameLookup { name: name.to_buf(), record, negative, node, members })
+        let mut replies = replies.into_iter();
+        let members = replies.next().ok_or(StoreError::Reply)?;
+        let unkept = match (&domain, replies.next()) {
+            (Some(domain), Some(sums)) => {
+                let is_of_domain = name.labels().count() == domain.as_name().labels().count()
+                    || name.as_str().strip_prefix("*.") == Some(domain.as_str());
+                let is_missing = |kind: &Kind| match kind {
+                    Kind::Record => record.is_none(),
+                    Kind::Negative => negative.is_none(),
+                };
+                let wanted = kinds.iter().filter(|kind| is_of_domain || is_missing(kind));
+                let kinds: Vec<Kind> = wanted.copied().collect();
+                self.unkept_below(domain, &kinds, sums)?
+            }
+            _ => Vec::new(),
+        };
+        Ok(NameLookup { name: name.to_buf(), record, negative, node, members, unkept })
+    }
+
+    /// Returns what is not kept of a kind: of the domain that was looked up, or of that of a name which is not stored and
+    /// may be among them.
+    pub fn own_unkept<'a>(
+        &self,
+        about: &'a NameLookup,
+        kind: Kind,
+    ) -> impl Iterator<Item = &'a StoredRecord> {
+        about.unkept.iter().filter(move |record| Kind::of(&record.fact) == kind)
     }
 
     /// Reads the records of a name that was looked up.

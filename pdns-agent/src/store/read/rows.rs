@@ -240,7 +240,7 @@ impl Reader<'_> {
                 StoreError::damaged(&self.store.keys.log(partition, kind, block))
             })?;
             let sensors = row.sensors.to_set().unwrap_or_default();
-            records.push(StoredRecord { rrname, fact, seen: row.seen, sensors });
+            records.push(StoredRecord { rrname, fact, seen: row.seen, sensors, unkept: None });
             rows.push(row);
         }
         let mut large = Vec::new();
@@ -350,9 +350,13 @@ impl Reader<'_> {
         let fetched = parts.map(|Part { found, rrname, fact, row }| {
             let sensors = row.sensors.to_set().filter(|_| !row.is_large());
             match (rrname, sensors) {
-                (Some(rrname), Some(sensors)) => {
-                    Fetched::Row(StoredRecord { rrname, fact, seen: row.seen, sensors })
-                }
+                (Some(rrname), Some(sensors)) => Fetched::Row(StoredRecord {
+                    rrname,
+                    fact,
+                    seen: row.seen,
+                    sensors,
+                    unkept: None,
+                }),
                 _ => Fetched::Long(found),
             }
         });

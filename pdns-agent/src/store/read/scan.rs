@@ -251,7 +251,7 @@ impl Reader<'_> {
                             let fact = store.complete(partition, stored)?;
                             let sensors = whole.sensors(row);
                             let rrname = rrname.to_buf();
-                            flow = each(StoredRecord { rrname, fact, seen, sensors });
+                            flow = each(StoredRecord { rrname, fact, seen, sensors, unkept: None });
                             if flow.is_break() {
                                 return Ok(false);
                             }

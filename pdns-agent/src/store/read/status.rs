@@ -27,6 +27,10 @@ pub struct Summary {
     pub negative_names: u64,
     /// Negative answers.
     pub negatives: u64,
+    /// Registrable domains of which not all names are kept.
+    pub unkept_domains: u64,
+    /// Names that are not kept: an estimate, in which a name counts once for each type.
+    pub unkept_names: u64,
     /// Analysts' tags.
     pub tags: u64,
     /// Indicators that their sources list.
@@ -118,6 +122,9 @@ impl Reader<'_> {
         }
         let [(names, records), (negative_names, negatives)] = counts;
         let tags = self.tags_count()?;
+        let domains = self.unkept_domains(None)?;
+        let unkept = self.unkept(&domains, &[Kind::Record, Kind::Negative])?;
+        let unkept_names = unkept.iter().filter_map(|sum| Some(sum.unkept.as_ref()?.names)).sum();
         Ok(Summary {
             tags,
             indicators: self.intel_sources()?.iter().map(|source| source.listed).sum(),
@@ -129,6 +136,8 @@ impl Reader<'_> {
             records,
             negative_names,
             negatives,
+            unkept_domains: domains.len() as u64,
+            unkept_names,
             capacity,
             server,
             sensors: self.sensors()?,

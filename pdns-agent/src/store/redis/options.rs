@@ -7,6 +7,9 @@ use super::url::mask;
 use crate::name::NameBuf;
 use std::path::PathBuf;
 
+/// Partitions of a new store.
+const PARTITIONS: u16 = 64;
+
 /// Connection options of a store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Options {
@@ -22,6 +25,8 @@ pub struct Options {
     pub password_file: Option<PathBuf>,
     /// Settings file that names the store, for messages.
     pub named_in: Option<PathBuf>,
+    /// Number of partitions of the store, if it is new.
+    pub partitions: u16,
     /// Domains below which an analyst's trust in something wider does not silence indicators; for `query`.
     pub never_silence: Vec<NameBuf>,
 }
@@ -35,6 +40,7 @@ impl Default for Options {
             password: None,
             password_file: None,
             named_in: None,
+            partitions: PARTITIONS,
             never_silence: Vec::new(),
         }
     }

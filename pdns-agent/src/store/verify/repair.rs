@@ -60,7 +60,8 @@ impl Present {
 
     fn expected_type(&self) -> Option<&'static [u8]> {
         match self.letter {
-            b'm' | b'b' | b'w' | b'd' | b'c' | b't' | b'q' | b'g' => Some(b"hash"),
+            b'u' if self.rest.starts_with('h') => Some(b"string"),
+            b'm' | b'b' | b'w' | b'd' | b'c' | b't' | b'q' | b'g' | b'u' | b'y' => Some(b"hash"),
             b's' | b'l' | b'v' => Some(b"string"),
             b'x' | b'o' => Some(b"set"),
             _ => None,
@@ -140,6 +141,10 @@ impl Store {
             let Plan { mut changes, lost: gone, dangling, .. } = plan;
             if kind == Kind::Record {
                 changes.extend(self.checkpoint_changes(partition, lost)?);
+                let sums = present.iter().filter(|key| key.letter == b'u' && key.rest.len() == 16);
+                let hashes = sums.filter_map(|key| u64::from_str_radix(&key.rest, 16).ok());
+                let hashes: Vec<u64> = hashes.collect();
+                changes.extend(self.unkept_changes(partition, &hashes, lost)?);
                 changes.extend(self.mark_changes(partition, is_marked || !present.is_empty())?);
             }
             self.mend(partition, token, HOLD, &changes)?;

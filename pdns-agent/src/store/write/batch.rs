@@ -5,6 +5,7 @@
 
 use crate::aggregate::{Merged, Tuple, Window};
 use crate::hash::{NameLocation, Router};
+use crate::name::{Name, NameBuf, suffix};
 use crate::observation::Fact;
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::{write_key, write_row};
@@ -27,6 +28,30 @@ pub struct Packer {
     pub(crate) router: Router,
     /// The epoch under which rows are written.
     pub(crate) epoch: Epoch,
+    pub(crate) bound: NewNames,
+}
+
+/// Bound on the new names of one registrable domain on one day, counted by the day of the answer. Names beyond it are not
+/// stored: their answers are added up below the domain (`store/layout/unkept.rs`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewNames {
+    /// Maximum number of new names, with records and with negative answers together; 0 for no limit.
+    pub most: u32,
+    /// Domains below which every name is kept.
+    pub exempt: Vec<NameBuf>,
+}
+
+impl NewNames {
+    /// Returns the registrable domain that a name counts for; `None` if the name is always kept: it is such a domain
+    /// itself, or exempt.
+    fn domain<'n>(&self, name: Name<'n>) -> Option<Name<'n>> {
+        if self.most == 0 {
+            return None;
+        }
+        let domain = suffix::registrable(name)?;
+        let is_exempt = self.exempt.iter().any(|apex| name.is_at_or_below(apex.as_name()));
+        (domain.as_str().len() < name.as_str().len() && !is_exempt).then_some(domain)
+    }
 }
 
 /// A packed window of one log up to one position.
@@ -52,6 +77,10 @@ pub struct Batch {
     pub(crate) sightings: u64,
     /// Those of them that the store confirmed and that were not yet taken.
     pub(crate) confirmed: u64,
+    /// Indices in the window of the tuples whose name the store did not keep.
+    pub(crate) unkept: Vec<u32>,
+    /// How many of them were not yet taken.
+    pub(crate) unkept_due: u64,
 }
 
 /// The calls for one partition.
@@ -98,6 +127,16 @@ impl Batch {
         std::mem::take(&mut self.confirmed)
     }
 
+    /// Returns the number of tuples whose name the store did not keep, since the last call.
+    pub fn take_unkept(&mut self) -> u64 {
+        std::mem::take(&mut self.unkept_due)
+    }
+
+    /// Returns the indices in the window of the tuples that the store did not keep. Empty before the batch is written.
+    pub fn unkept(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.unkept.drain(..)
+    }
+
     /// Confirms calls whose replies were lost with the connection, by the marks that they left.
     pub(crate) fn confirm(&mut self, marks: &[Option<Mark>]) {
         for part in &self.parts {
@@ -126,7 +165,8 @@ impl Batch {
         self.record_keys.clear();
         self.long.clear();
         self.learned.clear();
-        (self.sightings, self.confirmed) = (0, 0);
+        self.unkept.clear();
+        (self.sightings, self.confirmed, self.unkept_due) = (0, 0, 0);
     }
 }
 
@@ -147,6 +187,11 @@ struct BatchWords {
 }
 
 impl Packer {
+    /// Bounds the new names of a domain.
+    pub fn bind(&mut self, bound: &NewNames) {
+        self.bound.clone_from(bound);
+    }
+
     /// Packs the part of a window that is not yet applied. The window holds the records of one log up to `end`; those
     /// that the checkpoint covers are left out. `sensor` is the number of the
     /// sensor that saw them.
@@ -312,6 +357,11 @@ impl Packer {
         row.extend(large.into_iter().flatten());
         unknown.arg(merged.place.hash.to_be_bytes()).arg(rrname.as_str());
         unknown.arg(batch.record_keys.get(key.clone()).unwrap_or_default()).arg(row);
+        unknown.arg(self.bound.domain(rrname).map_or_else(Vec::new, |domain| {
+            let length = u16::try_from(domain.as_str().len()).unwrap_or(u16::MAX);
+            let hash = self.router.place(domain).hash;
+            [&hash.to_be_bytes()[..], &length.to_be_bytes()].concat()
+        }));
         let mut long = None;
         if let (Some(digest), Fact::Record(rdata)) = (digest, fact) {
             words.long.arg(digest).arg(rdata.octets);
@@ -334,9 +384,9 @@ impl Packer {
         let mut packed = Pipeline::on(std::mem::take(&mut batch.octets));
         let start = packed.size();
         let unknown: usize = words.count.iter().sum();
-        // Name, function and key; six words before the two kinds, three and four a tuple for each of those,
+        // Name, function and key; seven words before the two kinds, three and five a tuple for each of those,
         // two for long RDATA.
-        packed.begin(4 + 6 + 6 + unknown * 4 + words.long_count * 2);
+        packed.begin(4 + 7 + 6 + unknown * 5 + words.long_count * 2);
         packed.arg("FCALL").arg(&FUNCTIONS.upsert).arg("1").arg(self.keys.partition(partition));
         packed.arg(batch.log);
         packed.arg(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
@@ -344,6 +394,7 @@ impl Packer {
         for highest in words.highest {
             packed.arg(highest.map_or_else(|| "-1".to_owned(), |row| row.to_string()));
         }
+        packed.arg(self.bound.most.to_string());
         let parts = words.known.iter().zip(&words.large).zip(&words.unknown).zip(words.count);
         for (((known, large), unknown), count) in parts {
             packed.arg(known).arg(large).arg(count.to_string());

@@ -19,6 +19,9 @@ local ROWS, LOG, NO_TTL = 2047, 65500, 4294967295
 local LARGE, HIGH_BIT, MAX_COUNT, MANY = 4294967295, 2147483648, 9007199254740991, 4294967295
 local LOG_END = '65499'
 local FROM, TO, NUMBER = {}, {}, {}
+-- Stands for the row of a name that is not kept; how many names are kept as a sample of a domain's, and how many registers
+-- of those that are not; and of how many days the new names are counted.
+local UNKEPT, SAMPLE, REGISTERS, DAYS = -1, 16, 4096, 4
 local function init()
   unpack_, pack, call, sub, byte = struct.unpack, struct.pack, redis.call, string.sub, string.byte
   floor, concat, bor, format = math.floor, table.concat, bit.bor, string.format
@@ -150,6 +153,54 @@ local function merged(chunk, more, c2, a2, b2, m2, x2, l2, s2, p2)
   return pack(ROW, c, a, b, m, x, l, s, p)
 end
 
+-- The sum of what is not kept of one type below a domain, or nil, with a row added that has its count behind it if that is
+-- large. `store/layout/unkept.rs` describes its octets.
+local function unkept_sum(stored, delta)
+  local c2, a2, b2, m2, x2, l2, s2, p2 = unpack_(ROW, delta)
+  local is_bound, more_is_bound = false, false
+  if c2 == LARGE then c2, more_is_bound = read_count(delta, 33) end
+  local sensors, flags2 = numbers_of(x2, s2), floor(p2 / 16777216) % 8
+  x2 = x2 % HIGH_BIT
+  local c, a, b, m, x, l, flags, list = 0, a2, b2, m2, x2, l2, flags2, {}
+  if stored then
+    c, is_bound = read_count(stored, 1)
+    a, b, m, x, l, flags = unpack_('>I4I4I4I4I4I1', stored, 9)
+    list = numbers_of(HIGH_BIT, MANY, sub(stored, 30))
+    if b2 > b or b2 == b and l2 ~= NO_TTL and (l == NO_TTL or l2 > l) then l = l2 end
+    if a2 < a then a = a2 end
+    if b2 > b then b = b2 end
+    if m2 < m then m = m2 end
+    if x2 > x then x = x2 end
+    flags = bor(flags, flags2)
+  end
+  c = c + c2
+  if c > MAX_COUNT then c, is_bound = MAX_COUNT, true end
+  local high = floor(c / 4294967296)
+  if is_bound or more_is_bound then high = high + HIGH_BIT end
+  return pack('>I4I4I4I4I4I4I4I1', high, c % 4294967296, a, b, m, x, l, flags) .. set_of(list, sensors)
+end
+
+-- Whether a new name is one too many below its domain on the day of its answer. `counts` are the new names by day and
+-- domain, with those that this call adds.
+local function is_unkept(tag, counts, domain, delta)
+  if counts.most == 0 or domain == '' then return false end
+  local day, field = floor(unpack_('>I4', delta, 5) / 86400), sub(domain, 1, 8)
+  local of_day = counts.days[day]
+  if not of_day then
+    of_day = {}
+    counts.days[day] = of_day
+  end
+  local one = of_day[field]
+  if not one then
+    reading = tag .. 'y' .. format('%d', day)
+    one = { stored = tonumber(call('HGET', reading, field) or 0) or 0, added = 0 }
+    of_day[field] = one
+  end
+  if one.stored + one.added >= counts.most then return true end
+  one.added = one.added + 1
+  return false
+end
+
 -- Row number of record `rk` in a name's value, or nil; then whether the value does not read.
 local function find(value, rk)
   local p, n, last = 7, #rk, #value
@@ -197,12 +248,13 @@ end
 -- be written over a hole: 'H' and the key that is damaged, 'E' when a row that is known is not what it was, 'F' and the
 -- key that has no room left.
 -- ARGV from `at`: packed known rows, row and count of those among them whose count is large, number of unknown ones,
--- then hash, name, rk, delta of each, those of one name together. A delta has the form of a row, with the count behind
--- it if that is large.
-local function prepare(tag, kind, ARGV, at)
+-- then hash, name, rk, delta and domain of each, those of one name together. A delta has the form of a row, with the count
+-- behind it if that is large. A domain is the hash of the registrable domain and the length of its text, or nothing for a
+-- name that is always kept.
+local function prepare(tag, kind, ARGV, at, counts_of_new)
   local fast, large, unknown = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   at = at + 3
-  local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 4 - 1, large = {} }
+  local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 5 - 1, large = {} }
   for i = 1, #large, 12 do plan.large[unpack_('>I4', large, i)] = sub(large, i + 4, i + 11) end
   if #fast == 0 and unknown == 0 then return plan end
   local meta, days_key = tag .. kind .. 'm', tag .. kind .. 'd'
@@ -288,13 +340,15 @@ local function prepare(tag, kind, ARGV, at)
   local found, fresh, added = {}, 0, false
   local hash_of, key_of, value_of = {}, {}, {}
   local end_block, end_pos = block, pos
-  local at_hand, low, key, value
+  local at_hand, low, key, value, over
   local record, name = 0, 0
-  for i = at, plan.last, 4 do
+  local unkept, sum_of = {}, {}
+  for i = at, plan.last, 5 do
     local hash, rk = ARGV[i], ARGV[i + 2]
     record = record + 1
     local is_next = hash ~= at_hand
     if is_next then
+      over = false
       at_hand, name = hash, name + 1
       local h1, h2, h3 = byte(hash, 6, 8)
       low = h1 * 65536 + h2 * 256 + h3
@@ -320,7 +374,9 @@ local function prepare(tag, kind, ARGV, at)
         row, garbled = find(value, rk)
         if garbled then refuse('H' .. key) end
       end
-    elseif is_next then
+    elseif is_next and is_unkept(tag, counts_of_new, ARGV[i + 4], ARGV[i + 3]) then
+      over = true
+    elseif is_next and not over then
       local length = #ARGV[i + 1] + 1
       if end_pos + length > LOG then
         end_block, end_pos = end_block + 1, 0
@@ -330,7 +386,27 @@ local function prepare(tag, kind, ARGV, at)
       end_pos = end_pos + length
       added = true
     end
-    if row then
+    if over then
+      found[record] = UNKEPT
+      local domain, rrname = ARGV[i + 4], ARGV[i + 1]
+      local domain_hash = sub(domain, 1, 8)
+      local field = kind == '' and byte(rk) < 240 and pack('>I2', byte(rk)) or sub(rk, 3, kind == '' and 4 or 6)
+      local sum = sum_of[domain_hash .. field]
+      if not sum then
+        reading = tag .. 'u' .. hex(domain_hash)
+        local stored = call('HGET', reading, field)
+        if stored and (#stored < 31 or byte(stored, 30) > 1) then refuse('H' .. reading) end
+        sum = {
+          key = reading, field = field, hash = domain_hash, stored = stored, octets = stored,
+          domain = sub(rrname, -unpack_('>I2', domain, 9)), hashes = {}, names = {},
+        }
+        sum_of[domain_hash .. field] = sum
+        unkept[#unkept + 1] = sum
+      end
+      sum.octets = unkept_sum(sum.octets, ARGV[i + 3])
+      sum.hashes[#sum.hashes + 1] = hash
+      sum.names[#sum.names + 1] = rrname
+    elseif row then
       if row >= rows then refuse('H' .. meta) end
       local c, _, _, _, x, _, s, place = unpack_(ROW, hold(row))
       if place % 16777216 ~= low or c == 0 then refuse('H' .. rows_key .. number(floor(row / ROWS))) end
@@ -366,7 +442,7 @@ local function prepare(tag, kind, ARGV, at)
   plan.meta = { r = rows, b = block, p = pos, k = k, s = split, n = names }
   plan.held, plan.older, plan.found = held, older, found
   plan.hash_of, plan.key_of, plan.value_of = hash_of, key_of, value_of
-  plan.counts, plan.sets = counts, sets
+  plan.counts, plan.sets, plan.unkept = counts, sets, unkept
   return plan
 end
 
@@ -484,7 +560,7 @@ local function apply(tag, plan, ARGV, out, redo)
     plan.names_written = nth
     call('HSET', key, at_hand, value)
   end
-  for i = plan.at, plan.last, 4 do
+  for i = plan.at, plan.last, 5 do
     local hash, rk, delta = ARGV[i], ARGV[i + 2], ARGV[i + 3]
     local day = floor(unpack_('>I4', delta, 5) / 86400)
     record = record + 1
@@ -500,7 +576,9 @@ local function apply(tag, plan, ARGV, out, redo)
       changed = true
     end
     told = told + 2
-    if row then
+    if row == UNKEPT then
+      out[told - 1], out[told] = '3', '\0\0\0\0'
+    elseif row then
       add(row, sub(delta, 33), unpack_(ROW, delta))
       out[told - 1], out[told] = '0', pack('>I4', row)
     else
@@ -610,6 +688,113 @@ local function apply(tag, plan, ARGV, out, redo)
   end
 end
 
+-- Enters names into the registers of an estimate of how many there are (`store/layout/unkept.rs`).
+local function estimate(key, hashes)
+  local registers = redis.pcall('GETRANGE', key, '0', '-1')
+  if type(registers) ~= 'string' then return end
+  if #registers ~= REGISTERS then
+    registers = string.rep('\0', REGISTERS)
+    redis.pcall('SETRANGE', key, REGISTERS - 1, '\0')
+  end
+  local written = {}
+  for i = 1, #hashes do
+    local h4, h5, h6, h7, h8 = byte(hashes[i], 4, 8)
+    local at, rest, rank, bit_ = (h4 * 256 + h5) % REGISTERS, h6 * 65536 + h7 * 256 + h8, 1, 8388608
+    while rank <= 24 and rest < bit_ do
+      rank, bit_ = rank + 1, bit_ / 2
+    end
+    if rank > (written[at] or byte(registers, at + 1)) then
+      written[at] = rank
+      redis.pcall('SETRANGE', key, at, string.char(rank))
+    end
+  end
+end
+
+-- Keeps the names with the least hashes as a sample, whatever the order in which they come.
+local function sample(key, hashes, names)
+  local stored = redis.pcall('HGETALL', key)
+  if stored.err then return end
+  local kept, is_kept = {}, {}
+  for i = 1, #stored, 2 do
+    kept[#kept + 1] = stored[i]
+    is_kept[stored[i]] = true
+  end
+  table.sort(kept)
+  for i = 1, #hashes do
+    local hash = hashes[i]
+    if not is_kept[hash] and (#kept < SAMPLE or hash < kept[#kept]) then
+      redis.pcall('HSET', key, hash, names[i])
+      is_kept[hash] = true
+      kept[#kept + 1] = hash
+      table.sort(kept)
+      if #kept > SAMPLE then
+        is_kept[kept[#kept]] = nil
+        redis.pcall('HDEL', key, kept[#kept])
+        kept[#kept] = nil
+      end
+    end
+  end
+end
+
+-- Adds what is not kept of a plan to the sums of its domains. The number of names and the sample are estimates, written last
+-- and without being taken back: what damages them must stop nothing.
+local function apply_unkept(tag, plan)
+  local sums, undo = plan.unkept or {}, plan.undo
+  for i = 1, #sums do
+    local sum = sums[i]
+    call('HSET', sum.key, sum.field, sum.octets)
+    undo[#undo + 1] = sum.stored and { 'HSET', sum.key, sum.field, sum.stored } or { 'HDEL', sum.key, sum.field }
+  end
+  for i = 1, #sums do
+    local sum = sums[i]
+    local domain = hex(sum.hash)
+    redis.pcall('HSET', tag .. 'u', sum.domain, '1')
+    estimate(tag .. 'uh' .. domain .. hex(sum.field), sum.hashes)
+    sample(tag .. 'us' .. domain, sum.hashes, sum.names)
+  end
+end
+
+-- Notes a day whose new names are counted. Only so many are, those that were begun last: the counts of an earlier one go.
+local function begin_day(tag, day)
+  local days = redis.pcall('HGETALL', tag .. 'y')
+  if days.err then return end
+  local first, last = nil, 0
+  for i = 1, #days, 2 do
+    local turn = tonumber(days[i + 1]) or 0
+    if turn > last then last = turn end
+    if not first or turn < first.turn then first = { day = days[i], turn = turn } end
+  end
+  redis.pcall('HSET', tag .. 'y', day, format('%d', last + 1))
+  if #days / 2 < DAYS or not first or first.day == day then return end
+  local key = tag .. 'y' .. first.day
+  local counts, gone = redis.pcall('HGETALL', key), {}
+  for i = 1, counts.err and 0 or #counts, 2 do
+    gone[#gone + 1] = counts[i]
+    if #gone == 1000 or i + 2 > #counts then
+      redis.pcall('HDEL', key, unpack(gone))
+      gone = {}
+    end
+  end
+  redis.pcall('HDEL', tag .. 'y', first.day)
+end
+
+-- Counts the new names of a call. A count that is no number is left alone; it ends with its day.
+local function count_new(tag, counts, undo)
+  for day, of_day in pairs(counts.days) do
+    local text = format('%d', day)
+    local key, is_begun = tag .. 'y' .. text, false
+    for field, one in pairs(of_day) do
+      if one.added > 0 then
+        if not is_begun and redis.pcall('EXISTS', key) == 0 then begin_day(tag, text) end
+        is_begun = true
+        if type(redis.pcall('HINCRBY', key, field, one.added)) == 'number' then
+          undo[#undo + 1] = { 'HINCRBY', key, field, format('%d', -one.added) }
+        end
+      end
+    end
+  end
+end
+
 -- Takes back what `apply` wrote of a plan, the last first.
 local function roll_back(tag, plan)
   if not plan.was then return end
@@ -657,23 +842,24 @@ local function check(tag, ARGV)
     if not rows then return 'H' .. reading end
     if known_negative >= rows then return 'E' .. epoch end
   end
-  local records = prepare(tag, '', ARGV, 7)
-  local negatives = prepare(tag, 'n', ARGV, records.last + 1)
+  local counts = { most = tonumber(ARGV[7]), days = {} }
+  local records = prepare(tag, '', ARGV, 8, counts)
+  local negatives = prepare(tag, 'n', ARGV, records.last + 1, counts)
   if negatives.last < #ARGV then
     reading = tag .. 't'
     call('HLEN', reading)
   end
-  return nil, { records = records, negatives = negatives }
+  return nil, { records = records, negatives = negatives, counts = counts }
 end
 
 -- One batch of one source for one partition.
 -- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch, highest
--- known row of records and of negative answers (-1: none), then the two kinds as `prepare` takes them, then pairs of
--- digest and bytes of long RDATA.
+-- known row of records and of negative answers (-1: none), how many new names a domain may have on one day (0: any number),
+-- then the two kinds as `prepare` takes them, then pairs of digest and bytes of long RDATA.
 -- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
 -- the rows known are not those of this store, 'M' the partition is being repaired, 'H' and a key that is damaged, 'F' and
 -- a key that would pass its limit; else 'A', and flag and row of each unknown record:
--- '0' known, '1' new record, '2' new name.
+-- '0' known, '1' new record, '2' new name, '3' not kept: only counted below its domain.
 local function upsert(KEYS, ARGV)
   if not unpack_ then init() end
   local tag = KEYS[1]
@@ -684,9 +870,12 @@ local function upsert(KEYS, ARGV)
   local done, failure = pcall(function()
     apply(tag, plans.records, ARGV, out, redo)
     apply(tag, plans.negatives, ARGV, out, nil)
+    count_new(tag, plans.counts, plans.negatives.undo or plans.records.undo)
     for i = plans.negatives.last + 1, #ARGV, 2 do
       call('HSET', tag .. 't', ARGV[i], ARGV[i + 1])
     end
+    apply_unkept(tag, plans.records)
+    apply_unkept(tag, plans.negatives)
     call('HSET', tag .. 'c', ARGV[1], concat(redo))
   end)
   if not done then

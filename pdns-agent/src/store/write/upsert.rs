@@ -11,7 +11,7 @@ use crate::store::layout::keys::{Keys, Kind, Pointer};
 use crate::store::layout::posting::{LARGE, Posting};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
-use crate::store::write::batch::{Batch, Packer};
+use crate::store::write::batch::{Batch, NewNames, Packer};
 use crate::store::write::checkpoint::Checkpoint;
 use crate::store::{StoreError, Writer};
 use std::collections::{HashSet, VecDeque};
@@ -62,13 +62,14 @@ struct PartRequest {
 }
 
 impl Writer<'_> {
-    /// Returns the packer for this store.
+    /// Returns the packer for this store, without a bound on new names.
     #[must_use]
     pub fn packer(&self) -> Packer {
         Packer {
             keys: self.store.keys.clone(),
             router: self.store.router.clone(),
             epoch: self.store.schema.epoch,
+            bound: NewNames::default(),
         }
     }
 
@@ -303,6 +304,11 @@ impl Writer<'_> {
         let unknown = batch.unknown.get(call.unknown.clone()).unwrap_or_default();
         let (rows, _) = rest.as_chunks::<5>();
         for (&[flag, a, b, c, d], unknown) in rows.iter().zip(unknown) {
+            if flag == b'3' {
+                batch.unkept.push(unknown.index);
+                batch.unkept_due += 1;
+                continue;
+            }
             batch.learned.push((unknown.index, u32::from_be_bytes([a, b, c, d])));
             if !matches!(flag, b'1' | b'2') || unknown.key.is_empty() {
                 continue;

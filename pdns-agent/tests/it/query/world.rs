@@ -35,6 +35,7 @@ impl World {
                 fact,
                 seen: sum.seen,
                 sensors: sum.sensors,
+                unkept: None,
             })
             .collect();
         let mut names: Vec<NameBuf> = rows.iter().map(|row| row.rrname.clone()).collect();
