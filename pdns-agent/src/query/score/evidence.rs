@@ -143,7 +143,7 @@ fn squat(scorer: &Scorer, facts: &Facts, name: Name<'_>, is_parked: bool) -> Evi
     Evidence::new(kind, x, value, "name")
 }
 
-/// Time since the first sighting here, unless the store had only begun.
+/// Time since the first sighting here. What the store had on its first day may be of any age.
 fn age(scorer: &Scorer, facts: &Facts, now: u32) -> Evidence {
     let kind = EvidenceKind::Age;
     let Some(first) = facts.first else {
@@ -153,7 +153,7 @@ fn age(scorer: &Scorer, facts: &Facts, now: u32) -> Evidence {
     let x = age_strength(age);
     let value = format!("first seen here {}", span(age));
     let begun = scorer.store_since.map_or(0, |since| since.saturating_add(DAY));
-    if x > 0.0 && first < begun {
+    if first < begun {
         return Evidence::unknown(kind, "first seen on the first day of the store");
     }
     Evidence::new(kind, x, value, "store").since(Some(first))
