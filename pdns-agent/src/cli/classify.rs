@@ -5,11 +5,11 @@ use super::lists::next_text;
 use super::query_args::{UsageError, quoted};
 use super::{CliError, Found, Terminal};
 use crate::analyze::{MAX_MODEL, Model};
+use crate::bounded_file::open_file;
 use crate::causes::with_causes;
 use crate::name::NameBuf;
 use crate::query::{Purpose, Subject, is_comment};
 use crate::render::{Format, Judgements, RenderOptions};
-use std::fs::File;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
@@ -53,7 +53,7 @@ pub(super) fn model(path: Option<&Path>) -> Result<Model, CliError> {
     };
     let shown = path.display().to_string();
     let mut bytes = Vec::new();
-    File::open(path)
+    open_file(path)
         // One octet more than a model may have, so that a larger file is noticed.
         .and_then(|file| file.take(MAX_MODEL as u64 + 1).read_to_end(&mut bytes))
         .map_err(|cause| CliError::File { path: shown.clone(), cause })?;
