@@ -39,7 +39,8 @@ pub use assess::{AlertClass, NameEvidence, Risk, hit_score, risk};
 pub use budget::{Budget, Decision, WINDOW};
 pub use generate::{Generated, generate};
 pub use mimic::{
-    KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Screen, Squat, brands, squats,
+    KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, NoSquats, Screen, Squat,
+    brands, imitable, squats,
 };
 pub use model::Model;
 pub use new_sets::{DueSet, NewSets, SetKey};
