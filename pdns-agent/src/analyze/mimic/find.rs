@@ -1,10 +1,11 @@
 //! From a name to the protected names that it imitates.
 
 use super::glyph::{Looks, UNKNOWN, folded, look_alike, looks, sound};
-use super::index::{Space, TWO_EDITS, deletes, edits, hash, suffix};
+use super::index::{Space, TWO_EDITS, behind_label, deletes, edits, hash, suffix};
 use super::{HOST_WORDS, KEYWORDS, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind};
 use crate::analyze::subject::{Label, Scored};
 use crate::name::Name;
+use std::ops::Range;
 
 /// Largest number of protected labels that a name is compared with.
 const MAX_CANDIDATES: usize = 4_096;
@@ -87,11 +88,10 @@ impl MimicIndex {
             let Some(group) = self.groups.get(number as usize) else { continue };
             let target = |place: &&u32| self.names.get(**place as usize);
             // The one with the same suffix, else the most important.
-            let same = group.names.iter().find(|place| {
-                target(place).is_some_and(|name| {
-                    name.split_once('.').is_some_and(|(_, own)| own == seen.suffix)
-                })
-            });
+            let same = group
+                .names
+                .iter()
+                .find(|place| target(place).is_some_and(|name| behind_label(name) == seen.suffix));
             let Some(place) = same.or(group.names.first()) else { continue };
             let Some(protected) = target(&place) else { continue };
             if **protected == *seen.domain {
@@ -140,18 +140,19 @@ impl MimicIndex {
         self.lookup(hash(Space::Folded, folded(label).into_iter()), &mut found);
         self.lookup(text(&seen.plain), &mut found);
         self.lookup(text(&seen.joined), &mut found);
+        let looking_alike = |text: &[u8]| hash(Space::Folded, folded(text).into_iter());
         for part in seen.above.iter().map(|label| label.as_bytes()).chain([label.as_slice()]) {
             self.lookup(text(part), &mut found);
-            if part.contains(&b'-') {
-                part.split(|octet| *octet == b'-')
-                    .for_each(|token| self.lookup(text(token), &mut found));
+            for (_, run) in runs(part).filter(|_| part.contains(&b'-')) {
+                self.lookup(text(run), &mut found);
+                self.lookup(hash(Space::Text, without_hyphens(run)), &mut found);
             }
         }
-        let looking_alike = |text: &[u8]| hash(Space::Folded, folded(text).into_iter());
         if label.contains(&b'-') {
-            let tokens =
-                label.split(|octet| *octet == b'-').filter(|token| token.len() >= LOOKED_FOR);
-            tokens.for_each(|token| self.lookup(looking_alike(token), &mut found));
+            for (_, run) in runs(label).filter(|(_, run)| run.len() >= LOOKED_FOR) {
+                self.lookup(looking_alike(run), &mut found);
+                self.lookup(looking_alike(&without_hyphens(run).collect::<Vec<_>>()), &mut found);
+            }
         }
         for word in KEYWORDS {
             for rest in [label.strip_prefix(word.as_bytes()), label.strip_suffix(word.as_bytes())] {
@@ -216,9 +217,14 @@ fn whole_label(pair: Pair<'_>) -> Option<Likeness> {
     if seen.plain.iter().eq(plain.clone()) {
         return pick(MimicKind::Hyphenation, 92, 74);
     }
-    let suffix = protected.split_once('.').map_or("", |(_, suffix)| suffix);
-    let suffix = suffix.bytes().filter(|octet| !b".-".contains(octet));
-    if seen.plain.iter().copied().eq(plain.clone().copied().chain(suffix)) {
+    let suffix = behind_label(protected).bytes().filter(|octet| !b".-".contains(octet));
+    if seen.plain.iter().copied().eq(plain.clone().copied().chain(suffix.clone())) {
+        return Some((MimicKind::Various, 90));
+    }
+    // The dot before the suffix stands elsewhere, or is left out.
+    let is_longer = seen.plain.len() > plain.clone().count();
+    let all = seen.plain.iter().copied().chain(without_hyphens(seen.suffix.as_bytes()));
+    if is_longer && all.filter(|octet| *octet != b'.').eq(plain.clone().copied().chain(suffix)) {
         return Some((MimicKind::Various, 90));
     }
     if seen.plain.strip_prefix(b"www").is_some_and(|rest| rest.iter().eq(plain)) {
@@ -327,38 +333,83 @@ fn edit_kind(label: &[u8], left: &[u8], right: &[u8], own: &[u8]) -> Option<Mimi
     })
 }
 
-/// The protected label within the label, with other words around it.
+/// Longest run of words that is compared with a protected label.
+const MAX_RUN: usize = 6;
+
+/// The parts of a label between hyphens, and several in a row with the hyphens between them; each with the numbers of the
+/// first part and of the one behind the last.
+pub(super) fn runs(label: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
+    let mut bounds = vec![0];
+    bounds.extend(memchr::memchr_iter(b'-', label).map(|at| at + 1));
+    bounds.push(label.len() + 1);
+    let count = bounds.len() - 1;
+    let all = (0..count).flat_map(move |first| {
+        (first + 1..=count.min(first + MAX_RUN)).map(move |behind| first..behind)
+    });
+    all.filter_map(move |run| {
+        let (from, to) = (*bounds.get(run.start)?, *bounds.get(run.end)? - 1);
+        Some((run, label.get(from..to)?)).filter(|(_, text)| !text.is_empty())
+    })
+}
+
+/// The characters of a text that are no hyphens.
+fn without_hyphens(text: &[u8]) -> impl Iterator<Item = u8> + Clone {
+    text.iter().copied().filter(|octet| *octet != b'-')
+}
+
+fn is_keyword(text: &[u8]) -> bool {
+    KEYWORDS.iter().any(|word| word.as_bytes() == text)
+}
+
+/// Number of the parts of a label before and behind a run, and how many of them are common words, or the run again.
+fn around(label: &[u8], run: &Range<usize>, own: &[u8]) -> (usize, usize) {
+    let parts = label.split(|octet| *octet == b'-').enumerate();
+    let others = parts.filter(|(at, part)| !run.contains(at) && !part.is_empty());
+    others.fold((0, 0), |(others, words), (_, part)| {
+        (others + 1, words + usize::from(is_keyword(part) || part == own))
+    })
+}
+
+/// The protected label within the label, with other words around it. Hyphens may be added and left out.
 fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
     let label = seen.looks.text.as_slice();
-    if label.len() <= own.len() {
+    let own_plain: Vec<u8> = without_hyphens(own).collect();
+    if own_plain.is_empty() || seen.plain.len() <= own_plain.len() {
         return None;
     }
-    let is_word = |text: &[u8]| KEYWORDS.iter().any(|word| word.as_bytes() == text);
-    let tokens = || label.split(|octet| *octet == b'-').filter(|token| !token.is_empty());
-    if tokens().any(|token| token == own) {
-        let (others, words) =
-            tokens().filter(|token| *token != own).fold((0, 0), |(others, words), token| {
-                (others + 1, words + usize::from(is_word(token)))
-            });
+    let is_own = |run: &[u8]| {
+        run == own
+            || (run.len() >= own_plain.len() && without_hyphens(run).eq(own_plain.iter().copied()))
+    };
+    let of_run = |(run, _): (Range<usize>, &[u8])| {
+        let (others, words) = around(label, &run, own);
         let kind = if others > 1 { MimicKind::Combosquat } else { MimicKind::Dictionary };
-        let score = match (words, own.len()) {
+        let score = match (words, own_plain.len()) {
             (0, ..5) => 50,
             (0, _) => 70,
             _ if words == others => 91,
             (_, ..4) => 76,
             _ => 86,
         };
-        return Some((kind, score));
+        (others > 0).then_some((kind, score))
+    };
+    if let Some(likeness) = runs(label).filter(|(_, run)| is_own(run)).find_map(of_run) {
+        return Some(likeness);
     }
-    let at = label.windows(own.len()).position(|part| part == own)?;
-    let before = label.get(..at).unwrap_or_default();
-    let behind = label.get(at + own.len()..).unwrap_or_default();
-    let trim =
-        |text: &[u8]| -> Vec<u8> { text.iter().copied().filter(|octet| *octet != b'-').collect() };
-    let is_plain = |text: &[u8]| text.is_empty() || is_word(&trim(text));
+    let cut = |label: &[u8], own: &[u8]| {
+        let at = label.windows(own.len()).position(|part| part == own)?;
+        let behind = label.get(at + own.len()..).unwrap_or_default();
+        Some((label.get(..at).unwrap_or_default().to_vec(), behind.to_vec()))
+    };
+    let (before, behind) = cut(label, own).or_else(|| cut(&seen.plain, &own_plain))?;
+    let is_plain = |text: &[u8]| {
+        let whole: Vec<u8> = without_hyphens(text).collect();
+        let mut parts = text.split(|octet| *octet == b'-').filter(|part| !part.is_empty());
+        is_keyword(&whole) || parts.all(is_keyword)
+    };
     let added = before.len() + behind.len();
-    if is_plain(before) && is_plain(behind) {
-        let score = match own.len() {
+    if is_plain(&before) && is_plain(&behind) {
+        let score = match own_plain.len() {
             ..3 if added < 4 => 60,
             ..4 => 80,
             _ => 88,
@@ -366,7 +417,7 @@ fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
         return Some((MimicKind::Dictionary, score));
     }
     // An unknown word beside it: many honest names hold a short one.
-    let score = match own.len() {
+    let score = match own_plain.len() {
         ..5 => return None,
         5 | 6 => 56,
         7 | 8 => 64,
@@ -378,28 +429,25 @@ fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
 /// Likeness of a label that looks like the protected one, with nothing but common words around it.
 fn look_alike_with_words(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
     let label = seen.looks.text.as_slice();
-    if own.len() < LOOKED_FOR || label.len() <= own.len() {
+    let own_plain: Vec<u8> = without_hyphens(own).collect();
+    if own_plain.len() < LOOKED_FOR || seen.plain.len() <= own_plain.len() {
         return None;
     }
-    let is_word = |text: &[u8]| KEYWORDS.iter().any(|word| word.as_bytes() == text);
     let is_alike = |text: &[u8]| {
-        let (left, right) = middle(text, own);
         text.len() >= LOOKED_FOR
-            && !right.is_empty()
-            && left.len().max(right.len()) <= MAX_MIDDLE
-            && look_alike(left, right)
+            && [own, &own_plain].iter().any(|own| {
+                let (left, right) = middle(text, own);
+                !right.is_empty()
+                    && left.len().max(right.len()) <= MAX_MIDDLE
+                    && look_alike(left, right)
+            })
     };
-    let tokens = || label.split(|octet| *octet == b'-').filter(|token| !token.is_empty());
-    let (others, words, alike) = tokens().fold((0, 0, 0), |(others, words, alike), token| {
-        if is_word(token) {
-            (others, words + 1, alike)
-        } else if is_alike(token) {
-            (others, words, alike + 1)
-        } else {
-            (others + 1, words, alike)
-        }
-    });
-    if (others, alike) == (0, 1) && words > 0 {
+    let stands_among_words = |(run, text): (Range<usize>, &[u8])| {
+        let (others, words) = around(label, &run, own);
+        let is_alike = || is_alike(text) || is_alike(&without_hyphens(text).collect::<Vec<_>>());
+        others > 0 && others == words && !is_keyword(text) && is_alike()
+    };
+    if runs(label).any(stands_among_words) {
         return Some((MimicKind::Combosquat, 90));
     }
     let is_joined = KEYWORDS.iter().any(|word| {
@@ -465,6 +513,32 @@ mod tests {
         is("ebay-login.com", "ebay.com", MimicKind::Dictionary);
         is("paypla.com", "paypal.com", MimicKind::Transposition);
         is("paypal.top", "paypal.com", MimicKind::TldSwap);
+    }
+
+    #[test]
+    fn hyphens_of_a_brand_do_not_hide_it_among_words() {
+        let protected = ["t-online.de", "my-bank.de", "paypal.com", "rolls-royce.com", "bbc.co.uk"];
+        for (name, target) in [
+            ("t-online-account-login.de", "t-online.de"),
+            ("login-t-online-account.net", "t-online.de"),
+            ("tonline-login.de", "t-online.de"),
+            ("mybank-login.de", "my-bank.de"),
+            ("mybanklogin.de", "my-bank.de"),
+            ("my-banklogin.top", "my-bank.de"),
+            ("rolls-r0yce-login.com", "rolls-royce.com"),
+            ("rollsr0yce-shop.com", "rolls-royce.com"),
+            ("pay-pal-login.com", "paypal.com"),
+            ("pay-pa1-login.com", "paypal.com"),
+            ("paypal-paypal.com", "paypal.com"),
+            ("bbcco.uk", "bbc.co.uk"),
+            ("paypalc.om", "paypal.com"),
+        ] {
+            let found = worth_a_look(&protected, name).map(|(target, _)| target);
+            assert_eq!(found.as_deref(), Some(target), "{name}");
+        }
+        for honest in ["t-shirts-online.de", "my-own-bank.de", "bank-login.de", "rolls-shop.com"] {
+            assert_eq!(worth_a_look(&protected, honest), None, "{honest}");
+        }
     }
 
     #[test]
