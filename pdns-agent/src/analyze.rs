@@ -35,7 +35,7 @@ mod tunnel;
 mod verdict;
 mod vocabulary;
 
-pub use assess::{AlertClass, NameEvidence, Risk, hit_score, risk};
+pub use assess::{AlertClass, NameEvidence, Risk, imitates, looks, risk};
 pub use budget::{Budget, Decision, WINDOW};
 pub use generate::{Generated, generate};
 pub use mimic::{

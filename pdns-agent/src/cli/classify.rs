@@ -8,7 +8,7 @@ use crate::analyze::{MAX_MODEL, Model};
 use crate::bounded_file::open_file;
 use crate::causes::with_causes;
 use crate::name::{Name, NameBuf, suffix};
-use crate::query::{Purpose, Reading, Subject, is_comment};
+use crate::query::{Purpose, Subject, is_comment};
 use crate::render::{Format, Judgements, RenderOptions};
 use std::io::Read as _;
 use std::net::IpAddr;
@@ -118,18 +118,15 @@ pub(super) fn name(text: &str) -> Result<NameBuf, UsageError> {
     }
     let no_name = || UsageError::NotName(quoted(text));
     let cause = |cause| UsageError::Subject { text: quoted(text), cause };
-    match (Subject::read(text, Purpose::LookUp), as_printed(text)) {
-        // Of `pay/pal.com`, a look-up takes what may be the host of a URL.
-        (Ok(Reading { subject: Subject::Name(host), .. }), Some(name))
-            if host.as_name().labels().count() == 1 && suffix::has_listed(name) =>
-        {
-            Ok(name.to_buf())
-        }
-        (Ok(Reading { subject: Subject::Name(name), .. }), _) => Ok(name),
-        (Ok(Reading { subject: Subject::Addresses(..), .. }), _) => Err(no_name()),
-        (_, Some(name)) => Ok(name.to_buf()),
-        (Ok(_), None) => Err(no_name()),
-        (Err(error), None) => Err(cause(error)),
+    let printed = as_printed(text);
+    // Of `pay/pal.com`, a look-up takes what may be the host of a URL.
+    let is_part = |host: &NameBuf| host.as_name().labels().count() == 1;
+    let is_known = printed.is_some_and(suffix::has_listed);
+    match Subject::read(text, Purpose::LookUp).map(|reading| reading.subject) {
+        Ok(Subject::Name(name)) if !(is_known && is_part(&name)) => Ok(name),
+        Ok(Subject::Addresses(..)) => Err(no_name()),
+        Ok(_) => printed.map(Name::to_buf).ok_or_else(no_name),
+        Err(error) => printed.map(Name::to_buf).ok_or_else(|| cause(error)),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::backlog::Backlog;
 use super::examine::{Events, Examiner, names};
 use super::existing::judge_existing;
+use super::lease::Lease;
 use super::settings::JudgeSettings;
 use super::sinks::{SinkError, Sinks, Taken};
 use super::state::{Counters, State};
@@ -12,7 +13,7 @@ use crate::causes::with_causes;
 use crate::exchange::Dataset;
 use crate::name::NameBuf;
 use crate::query::DAY;
-use crate::store::{JudgeLease, Kind, NameEnds, Options, Retry, Store, StoreError};
+use crate::store::{Kind, NameEnds, Options, Retry, Store, StoreError};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -20,9 +21,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Seconds for which the lease is taken, and after how many it is extended.
-const LEASE: u32 = 30;
-const RENEW: Duration = Duration::from_secs(8);
 /// Octets of names that a step reads of each partition; a name has at most 1,004.
 const PIECE: u32 = 4_096;
 /// Octets of names that are read at once to learn which domains are known.
@@ -103,7 +101,7 @@ struct Judge<'k, 'o> {
     settings: &'k JudgeSettings,
     knowledge: &'k Knowledge,
     mode: Mode,
-    lease: JudgeLease,
+    lease: Lease,
     stop: &'k AtomicBool,
     clock: &'k dyn Fn() -> u32,
     sinks: Sinks<'o>,
@@ -116,7 +114,6 @@ struct Judge<'k, 'o> {
     state: State,
     /// The state behind events that are written, while the store does not take it.
     pending: Option<State>,
-    renewed: Instant,
     flushed: Instant,
 }
 
@@ -144,7 +141,7 @@ pub fn run(
         settings,
         knowledge,
         mode,
-        lease: JudgeLease::new(holder, LEASE),
+        lease: Lease::new(holder),
         stop,
         clock,
         sinks,
@@ -154,7 +151,6 @@ pub fn run(
         is_learned: false,
         state: State::default(),
         pending: None,
-        renewed: Instant::now(),
         flushed: Instant::now(),
     };
     judge.run(options)?;
@@ -244,11 +240,9 @@ impl Judge<'_, '_> {
     fn take_lease(&mut self, store: &mut Store) -> Result<bool, StepFailure> {
         let mut is_told = false;
         loop {
-            match store.judge().take(&self.lease, self.now()) {
-                Ok(()) => {
-                    self.renewed = Instant::now();
-                    return Ok(true);
-                }
+            let now = self.now();
+            match self.lease.take(store, now) {
+                Ok(()) => return Ok(true),
                 Err(error @ StoreError::Judged { .. }) if self.mode.wait => {
                     if !std::mem::replace(&mut is_told, true) {
                         tracing::info!(cause = %error, "waiting for another judge");
@@ -287,7 +281,8 @@ impl Judge<'_, '_> {
                 ..State::default()
             }
         });
-        self.state.model = self.knowledge.model.digest().get(..12).unwrap_or_default().to_owned();
+        self.state.model =
+            self.knowledge.scorer.model.digest().get(..12).unwrap_or_default().to_owned();
         self.examiner.undo();
         if self.is_lost(store, &ends) {
             self.read_again(store, &ends)?;
@@ -380,7 +375,9 @@ impl Judge<'_, '_> {
             learned?;
         }
         for found in found.chunks(AGAIN) {
-            let events = self.examiner.examine(store, &mut next, found, &[], self.now())?;
+            let now = self.now();
+            let events =
+                self.examiner.examine(store, &mut next, found, &[], now, &mut self.lease)?;
             self.write(store, &events)?;
             self.renew(store)?;
             if self.is_stopped() {
@@ -464,7 +461,9 @@ impl Judge<'_, '_> {
         let beyond = (before - candidates.len()) as u64;
         next.counters.not_kept += beyond;
         next.counters.not_raised += beyond;
-        let events = self.examiner.examine_existing(store, &mut next, candidates, self.now())?;
+        let now = self.now();
+        let lease = &mut self.lease;
+        let events = self.examiner.examine_existing(store, &mut next, candidates, now, lease)?;
         if !self.mode.once {
             let before = std::mem::replace(&mut self.state, next.clone());
             let learned = self.learn(store, &HashSet::new());
@@ -502,8 +501,9 @@ impl Judge<'_, '_> {
             }
             return Ok(JudgeProgress::Idle);
         }
+        let (now, lease) = (self.now(), &mut self.lease);
         let events: Events =
-            self.examiner.examine(store, &mut next, &records, &failed, self.now())?;
+            self.examiner.examine(store, &mut next, &records, &failed, now, lease)?;
         self.write(store, &events)?;
         next.left = next.records.octets(&ends.records) + next.negatives.octets(&ends.negatives);
         self.commit(store, next)?;
@@ -545,7 +545,7 @@ impl Judge<'_, '_> {
             || self.mode.once
             || self.is_stopped();
         let flushed = if is_due { next.flush(store, self.settings.lifetime, now) } else { Ok(()) };
-        let written = flushed.and_then(|()| store.judge().commit(&self.lease, now, &next.encode()));
+        let written = flushed.and_then(|()| self.lease.commit(store, now, &next.encode()));
         if let Err(error) = written {
             self.pending = Some(next);
             return Err(error.into());
@@ -553,18 +553,14 @@ impl Judge<'_, '_> {
         if is_due {
             self.flushed = Instant::now();
         }
-        self.renewed = Instant::now();
         self.summary.add(&self.state.counters, &next.counters);
         self.state = next;
         Ok(())
     }
 
     fn renew(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        if self.renewed.elapsed() >= RENEW {
-            store.judge().take(&self.lease, self.now())?;
-            self.renewed = Instant::now();
-        }
-        Ok(())
+        let now = self.now();
+        self.lease.renew(store, now)
     }
 
     /// Keeps what is left, and gives the lease back. What fails here is repeated by the next judge.
@@ -578,7 +574,7 @@ impl Judge<'_, '_> {
             let next = self.state.clone();
             drop(self.commit(store, next));
         }
-        if let Err(error) = store.judge().release(&self.lease, self.now()) {
+        if let Err(error) = self.lease.release(store, self.now()) {
             tracing::debug!(%error, "cannot give the lease back");
         }
     }

@@ -3,6 +3,7 @@
 
 mod ecs;
 mod following;
+mod ledger;
 mod sinks;
 
 use crate::cli::Site;
@@ -188,7 +189,8 @@ fn new_names_become_events_and_verdicts_that_silence_nothing() {
     for part in [
         "\"source\":\"pdns-judge\"",
         "\"kind\":\"interest\"",
-        "\"confidence\":43",
+        // Likeness, age, TTL, and an address of the feed in the same /24.
+        "\"confidence\":68",
         "\"model:",
         "\"mimic\"",
         "valid_until",
