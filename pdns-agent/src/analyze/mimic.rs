@@ -10,6 +10,7 @@ mod index;
 mod screen;
 mod squat;
 mod tables;
+mod words;
 
 pub use index::{MAX_PROTECTED, MimicIndex};
 pub use screen::Screen;

@@ -2,17 +2,17 @@
 
 use super::glyph::{Looks, UNKNOWN, folded, look_alike, looks, sound};
 use super::index::{Space, TWO_EDITS, behind_label, deletes, edits, hash, suffix};
+use super::words::{look_alike_with_words, runs, within_label, without_hyphens};
 use super::{HOST_WORDS, KEYWORDS, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind};
 use crate::analyze::subject::{Label, Scored};
 use crate::name::Name;
-use std::ops::Range;
 
 /// Largest number of protected labels that a name is compared with.
 const MAX_CANDIDATES: usize = 4_096;
 /// Largest number of protected labels that may sound alike.
 const MAX_HEARD: usize = 64;
 /// Longest difference in which look-alikes are sought.
-const MAX_MIDDLE: usize = 12;
+pub(super) const MAX_MIDDLE: usize = 12;
 /// Largest number of answers.
 const MAX_ANSWERS: usize = 10;
 /// Labels below this length resemble too many others for an edit, or another suffix, to be worth a look: `bing` is one
@@ -22,10 +22,10 @@ const SHORT: usize = 4;
 pub(super) const LOOKED_FOR: usize = 5;
 
 /// A name that is compared with protected ones.
-struct Seen<'n> {
-    looks: Looks,
+pub(super) struct Seen<'n> {
+    pub(super) looks: Looks,
     /// The label as it looks, without hyphens.
-    plain: Vec<u8>,
+    pub(super) plain: Vec<u8>,
     suffix: &'n str,
     /// Labels before the registrable domain, left to right.
     above: Vec<&'n str>,
@@ -39,7 +39,7 @@ struct Seen<'n> {
 }
 
 /// A kind with its score.
-type Likeness = (MimicKind, u8);
+pub(super) type Likeness = (MimicKind, u8);
 
 impl<'n> Seen<'n> {
     fn new(name: Name<'n>) -> Option<Self> {
@@ -174,10 +174,10 @@ impl MimicIndex {
 
 /// A name and a protected label.
 #[derive(Clone, Copy)]
-struct Pair<'p> {
-    seen: &'p Seen<'p>,
+pub(super) struct Pair<'p> {
+    pub(super) seen: &'p Seen<'p>,
     /// The protected label.
-    own: &'p [u8],
+    pub(super) own: &'p [u8],
     protected: &'p str,
     /// True if both names have the same suffix.
     same: bool,
@@ -295,7 +295,7 @@ fn is_within(a: &[u8], b: &[u8], edits: usize) -> bool {
 }
 
 /// Both texts without what they begin and end with alike.
-fn middle<'t>(a: &'t [u8], b: &'t [u8]) -> (&'t [u8], &'t [u8]) {
+pub(super) fn middle<'t>(a: &'t [u8], b: &'t [u8]) -> (&'t [u8], &'t [u8]) {
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
     let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -331,130 +331,6 @@ fn edit_kind(label: &[u8], left: &[u8], right: &[u8], own: &[u8]) -> Option<Mimi
         (&[a, b], &[c, d]) if a == d && b == c => MimicKind::Transposition,
         _ => return None,
     })
-}
-
-/// Longest run of words that is compared with a protected label.
-const MAX_RUN: usize = 6;
-
-/// The parts of a label between hyphens, and several in a row with the hyphens between them; each with the numbers of the
-/// first part and of the one behind the last.
-pub(super) fn runs(label: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
-    let mut bounds = vec![0];
-    bounds.extend(memchr::memchr_iter(b'-', label).map(|at| at + 1));
-    bounds.push(label.len() + 1);
-    let count = bounds.len() - 1;
-    let all = (0..count).flat_map(move |first| {
-        (first + 1..=count.min(first + MAX_RUN)).map(move |behind| first..behind)
-    });
-    all.filter_map(move |run| {
-        let (from, to) = (*bounds.get(run.start)?, *bounds.get(run.end)? - 1);
-        Some((run, label.get(from..to)?)).filter(|(_, text)| !text.is_empty())
-    })
-}
-
-/// The characters of a text that are no hyphens.
-fn without_hyphens(text: &[u8]) -> impl Iterator<Item = u8> + Clone {
-    text.iter().copied().filter(|octet| *octet != b'-')
-}
-
-fn is_keyword(text: &[u8]) -> bool {
-    KEYWORDS.iter().any(|word| word.as_bytes() == text)
-}
-
-/// Number of the parts of a label before and behind a run, and how many of them are common words, or the run again.
-fn around(label: &[u8], run: &Range<usize>, own: &[u8]) -> (usize, usize) {
-    let parts = label.split(|octet| *octet == b'-').enumerate();
-    let others = parts.filter(|(at, part)| !run.contains(at) && !part.is_empty());
-    others.fold((0, 0), |(others, words), (_, part)| {
-        (others + 1, words + usize::from(is_keyword(part) || part == own))
-    })
-}
-
-/// The protected label within the label, with other words around it. Hyphens may be added and left out.
-fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
-    let label = seen.looks.text.as_slice();
-    let own_plain: Vec<u8> = without_hyphens(own).collect();
-    if own_plain.is_empty() || seen.plain.len() <= own_plain.len() {
-        return None;
-    }
-    let is_own = |run: &[u8]| {
-        run == own
-            || (run.len() >= own_plain.len() && without_hyphens(run).eq(own_plain.iter().copied()))
-    };
-    let of_run = |(run, _): (Range<usize>, &[u8])| {
-        let (others, words) = around(label, &run, own);
-        let kind = if others > 1 { MimicKind::Combosquat } else { MimicKind::Dictionary };
-        let score = match (words, own_plain.len()) {
-            (0, ..5) => 50,
-            (0, _) => 70,
-            _ if words == others => 91,
-            (_, ..4) => 76,
-            _ => 86,
-        };
-        (others > 0).then_some((kind, score))
-    };
-    if let Some(likeness) = runs(label).filter(|(_, run)| is_own(run)).find_map(of_run) {
-        return Some(likeness);
-    }
-    let cut = |label: &[u8], own: &[u8]| {
-        let at = label.windows(own.len()).position(|part| part == own)?;
-        let behind = label.get(at + own.len()..).unwrap_or_default();
-        Some((label.get(..at).unwrap_or_default().to_vec(), behind.to_vec()))
-    };
-    let (before, behind) = cut(label, own).or_else(|| cut(&seen.plain, &own_plain))?;
-    let is_plain = |text: &[u8]| {
-        let whole: Vec<u8> = without_hyphens(text).collect();
-        let mut parts = text.split(|octet| *octet == b'-').filter(|part| !part.is_empty());
-        is_keyword(&whole) || parts.all(is_keyword)
-    };
-    let added = before.len() + behind.len();
-    if is_plain(&before) && is_plain(&behind) {
-        let score = match own_plain.len() {
-            ..3 if added < 4 => 60,
-            ..4 => 80,
-            _ => 88,
-        };
-        return Some((MimicKind::Dictionary, score));
-    }
-    // An unknown word beside it: many honest names hold a short one.
-    let score = match own_plain.len() {
-        ..5 => return None,
-        5 | 6 => 56,
-        7 | 8 => 64,
-        _ => 70,
-    };
-    Some((MimicKind::Combosquat, score))
-}
-
-/// Likeness of a label that looks like the protected one, with nothing but common words around it.
-fn look_alike_with_words(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
-    let label = seen.looks.text.as_slice();
-    let own_plain: Vec<u8> = without_hyphens(own).collect();
-    if own_plain.len() < LOOKED_FOR || seen.plain.len() <= own_plain.len() {
-        return None;
-    }
-    let is_alike = |text: &[u8]| {
-        text.len() >= LOOKED_FOR
-            && [own, &own_plain].iter().any(|own| {
-                let (left, right) = middle(text, own);
-                !right.is_empty()
-                    && left.len().max(right.len()) <= MAX_MIDDLE
-                    && look_alike(left, right)
-            })
-    };
-    let stands_among_words = |(run, text): (Range<usize>, &[u8])| {
-        let (others, words) = around(label, &run, own);
-        let is_alike = || is_alike(text) || is_alike(&without_hyphens(text).collect::<Vec<_>>());
-        others > 0 && others == words && !is_keyword(text) && is_alike()
-    };
-    if runs(label).any(stands_among_words) {
-        return Some((MimicKind::Combosquat, 90));
-    }
-    let is_joined = KEYWORDS.iter().any(|word| {
-        let word = word.as_bytes();
-        [label.strip_prefix(word), label.strip_suffix(word)].into_iter().flatten().any(is_alike)
-    });
-    is_joined.then_some((MimicKind::Combosquat, 86))
 }
 
 /// The protected name as labels of another domain.

@@ -10,9 +10,10 @@
 //! so that a second automaton finds all of them. Or the name has a label in Unicode, and anything may be.
 
 use super::KEYWORDS;
-use super::find::{LOOKED_FOR, runs};
+use super::find::LOOKED_FOR;
 use super::glyph::{look_alike_classes, looks};
 use super::index::suffix;
+use super::words::runs;
 use crate::analyze::subject::{Label, Scored, escaped};
 use crate::name::Name;
 use memchr::{memchr, memchr_iter, memmem, memrchr};
