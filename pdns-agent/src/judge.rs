@@ -12,8 +12,12 @@ mod candidate;
 mod examine;
 mod existing;
 mod follow;
+mod found;
 mod keep;
 mod lease;
+mod metrics;
+mod pause;
+mod position;
 mod settings;
 mod sinks;
 mod state;
@@ -54,6 +58,15 @@ pub enum JudgeError {
         /// Cause of the failure.
         #[source]
         cause: StoreError,
+    },
+    /// The address for metrics is not available.
+    #[error("cannot listen on {address} for metrics: give --listen another address")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The system's error.
+        #[source]
+        cause: std::io::Error,
     },
     /// Events cannot be written.
     #[error(transparent)]

@@ -28,6 +28,9 @@ pub(super) fn judge(
     if !asked.protect.is_empty() {
         settings.protect.clone_from(&asked.protect);
     }
+    if asked.listen.is_some() {
+        settings.listen.clone_from(&asked.listen);
+    }
     settings.first_seen = match asked.first_seen.as_deref() {
         Some("names") => FirstSeen::Names,
         Some("domains") => FirstSeen::Domains,

@@ -2,6 +2,7 @@
 
 use super::Knowledge;
 use super::candidate::Candidate;
+use super::found::{Found, all_tags, has_feed_trust, is_own_trust, names, read, tags_of};
 use super::keep::Kept;
 use super::lease::Lease;
 use super::settings::{FirstSeen, JudgeSettings};
@@ -13,15 +14,14 @@ use crate::analyze::{
 };
 use crate::exchange::{Dataset, EcsContext, EcsSubject, EcsVerdict};
 use crate::hex;
-use crate::name::{Name, NameBuf};
+use crate::name::NameBuf;
 use crate::observation::Outcome;
-use crate::query::{DAY, TagSet, is_reserved, subjects_of_row};
+use crate::query::{DAY, TagSet, is_reserved};
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::{Kind, Store, StoreError};
-use crate::tag::{Tag, TagKind, TagSubject};
+use crate::tag::{Tag, TagKind};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::ops::ControlFlow;
 
 /// Names whose records and tags are read together.
 const TOGETHER: usize = 1_000;
@@ -59,14 +59,6 @@ struct ExaminedStep {
     known: Vec<u64>,
     failed: Vec<u64>,
     sets: Vec<SetKey>,
-}
-
-/// A name with what the store has of it.
-struct Found {
-    name: NameBuf,
-    rows: Vec<StoredRecord>,
-    /// When it was first seen, in seconds since the epoch.
-    time: u32,
 }
 
 impl<'k> Examiner<'k> {
@@ -535,59 +527,6 @@ impl<'k> Examiner<'k> {
             tags,
         }
     }
-}
-
-/// The names of a text, one on each line. What is no name was damaged, and is left to `pdns admin verify`.
-pub(super) fn names(text: &[u8]) -> impl Iterator<Item = Name<'_>> {
-    text.split(|&octet| octet == b'\n')
-        .filter(|line| !line.is_empty())
-        .filter_map(|line| Name::from_canonical(std::str::from_utf8(line).ok()?).ok())
-}
-
-/// Reads what the store has of names. Names that were removed meanwhile are left out.
-fn read(store: &mut Store, kind: Kind, names: &[NameBuf]) -> Result<Vec<Found>, StoreError> {
-    let mut found: Vec<Found> = Vec::with_capacity(names.len());
-    store.reader().rows_by_names(&[kind], names, &mut |row| {
-        let time = row.seen.time_first;
-        match found.last_mut() {
-            Some(last) if last.name == row.rrname => {
-                last.time = last.time.min(time);
-                last.rows.push(row);
-            }
-            _ => found.push(Found { name: row.rrname.clone(), rows: vec![row], time }),
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(found)
-}
-
-/// The tags on names, and on what they point at.
-fn tags_of(store: &mut Store, found: &[Found]) -> Result<TagSet, StoreError> {
-    let rows = found.iter().flat_map(|found| &found.rows);
-    let subjects: HashSet<TagSubject> = rows.flat_map(subjects_of_row).collect();
-    let subjects: Vec<TagSubject> = subjects.into_iter().collect();
-    TagSet::of_subjects(&mut store.reader(), &subjects)
-}
-
-/// The tags in effect on a name and on what its records point at, each once.
-fn all_tags<'t>(found: &Found, tags: &'t TagSet) -> Vec<&'t Tag> {
-    let mut all: Vec<&Tag> = tags.of_name(found.name.as_name());
-    for row in &found.rows {
-        all.extend(tags.of_row(row).rdata);
-    }
-    all.retain(|tag| !tag.is_of_judge());
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-/// True if an analyst trusts it.
-fn is_own_trust(tags: &[&Tag]) -> bool {
-    tags.iter().any(|tag| tag.kind == TagKind::Trust && tag.is_own())
-}
-
-fn has_feed_trust(tags: &[&Tag]) -> bool {
-    tags.iter().any(|tag| tag.kind == TagKind::Trust && !tag.is_own())
 }
 
 /// An identifier that follows from the store and these words.

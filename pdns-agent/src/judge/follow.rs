@@ -1,9 +1,13 @@
 //! The loop of the judge: lease, position, steps, and patience with the store.
 
 use super::backlog::Backlog;
-use super::examine::{Events, Examiner, names};
+use super::examine::{Events, Examiner};
 use super::existing::judge_existing;
+use super::found::names;
 use super::lease::Lease;
+use super::metrics::JudgeMetrics;
+use super::pause::Pause;
+use super::position::{Ends, take};
 use super::settings::JudgeSettings;
 use super::sinks::{SinkError, Sinks, Taken};
 use super::state::{Counters, State};
@@ -11,25 +15,23 @@ use super::{JudgeError, Knowledge, cannot};
 use crate::analyze::AlertClass;
 use crate::causes::with_causes;
 use crate::exchange::Dataset;
+use crate::monitor;
 use crate::name::NameBuf;
 use crate::query::DAY;
 use crate::store::{Kind, NameEnds, Options, Retry, Store, StoreError};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Octets of names that a step reads of each partition; a name has at most 1,004.
-const PIECE: u32 = 4_096;
 /// Octets of names that are read at once to learn which domains are known.
 const LEARN: u32 = 65_500;
 /// Verdicts are written to the store after this time, or when there are many.
 const KEEP_TIME: Duration = Duration::from_mins(1);
 const KEEP_MOST: usize = 500;
-/// Longest pause after an error.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Interval at which a pause looks for the end.
 const NAP: Duration = Duration::from_millis(50);
 /// Days that are read again when the position is lost, and names of them.
@@ -105,6 +107,7 @@ struct Judge<'k, 'o> {
     stop: &'k AtomicBool,
     clock: &'k dyn Fn() -> u32,
     sinks: Sinks<'o>,
+    metrics: Arc<JudgeMetrics>,
     examiner: Examiner<'k>,
     summary: Summary,
     /// True once a session was under way.
@@ -136,6 +139,11 @@ pub fn run(
     output: &mut dyn Write,
 ) -> Result<Summary, JudgeError> {
     let sinks = Sinks::open(settings, env, output)?;
+    let metrics = Arc::new(JudgeMetrics::default());
+    if let Some(address) = &settings.listen {
+        monitor::start(address, &metrics)
+            .map_err(|cause| JudgeError::Listen { address: address.clone(), cause })?;
+    }
     let takes_first_seen = sinks.takes(Dataset::FirstSeen);
     let mut judge = Judge {
         settings,
@@ -145,6 +153,7 @@ pub fn run(
         stop,
         clock,
         sinks,
+        metrics,
         examiner: Examiner::new(knowledge, settings, takes_first_seen),
         summary: Summary::default(),
         has_worked: false,
@@ -231,7 +240,9 @@ impl Judge<'_, '_> {
     fn rest(&self, pause: &mut Pause, error: &dyn std::error::Error) {
         let time = pause.next();
         if pause.is_first() {
-            tracing::warn!(cause = with_causes(error), "cannot judge, retrying");
+            let cause = with_causes(error);
+            tracing::warn!(cause, "cannot judge, retrying");
+            self.metrics.fail(format!("cannot judge: {cause}"));
         }
         self.sleep(time);
     }
@@ -244,6 +255,7 @@ impl Judge<'_, '_> {
             match self.lease.take(store, now) {
                 Ok(()) => return Ok(true),
                 Err(error @ StoreError::Judged { .. }) if self.mode.wait => {
+                    self.metrics.wait();
                     if !std::mem::replace(&mut is_told, true) {
                         tracing::info!(cause = %error, "waiting for another judge");
                     }
@@ -400,6 +412,7 @@ impl Judge<'_, '_> {
                     if pause.end() {
                         tracing::info!("judging again");
                     }
+                    self.metrics.publish(&self.state, self.now());
                     match progress {
                         JudgeProgress::Worked => {}
                         JudgeProgress::Idle if self.mode.once => return Ok(Ended::Done),
@@ -583,57 +596,5 @@ impl Judge<'_, '_> {
 impl Summary {
     fn add(&mut self, before: &Counters, after: &Counters) {
         self.counters = self.counters.plus(&after.minus(before));
-    }
-}
-
-/// The ends of both kinds of names.
-struct Ends {
-    records: NameEnds,
-    negatives: NameEnds,
-}
-
-impl Ends {
-    fn read(store: &mut Store) -> Result<Self, StoreError> {
-        let mut reader = store.reader();
-        Ok(Self {
-            records: reader.name_ends(Kind::Record)?,
-            negatives: reader.name_ends(Kind::Negative)?,
-        })
-    }
-}
-
-/// Takes the latest names out of a backlog.
-fn take(store: &mut Store, kind: Kind, backlog: &mut Backlog) -> Result<Vec<NameBuf>, StoreError> {
-    let Some((from, until)) = backlog.latest() else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    let before = store.reader().names_before(kind, from, until, PIECE, &mut |text| {
-        found.extend(names(text).map(crate::name::Name::to_buf));
-    })?;
-    // Of each partition, the latest name is the last one.
-    found.reverse();
-    backlog.judged(before);
-    Ok(found)
-}
-
-/// Growing pauses between attempts.
-#[derive(Default)]
-struct Pause {
-    count: u32,
-}
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let time = Duration::from_millis(100) * 2_u32.pow(self.count.min(8));
-        self.count = self.count.saturating_add(1);
-        time.min(LONGEST_PAUSE)
-    }
-
-    fn is_first(&self) -> bool {
-        self.count == 3
-    }
-
-    /// Ends a trouble; returns true if it was told.
-    fn end(&mut self) -> bool {
-        std::mem::take(&mut self.count) >= 3
     }
 }

@@ -97,6 +97,8 @@ impl Weigher {
     ) -> Result<Assessment, StoreError> {
         let mut reader = store.reader();
         if self.refreshed.is_none_or(|at| at.elapsed() >= KEPT) {
+            // Not two sets at a time: feeds have millions of addresses.
+            self.scorer.refresh_with(&mut reader, Arc::default())?;
             let threats = Arc::new(TagSet::of_addresses(&mut reader)?);
             self.scorer.refresh_with(&mut reader, threats)?;
             self.refreshed = Some(Instant::now());

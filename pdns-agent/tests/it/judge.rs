@@ -4,6 +4,7 @@
 mod ecs;
 mod following;
 mod ledger;
+mod monitored;
 mod sinks;
 
 use crate::cli::Site;
