@@ -11,13 +11,12 @@
 //!   once: both use a `packet_pipeline`, which keeps packets until they are stored safely.
 //! - `batch_sender` holds what was observed but is not in the store yet, `writer` is the thread that stores
 //!   it.
-//! - `health` is the state of the store as the writers see it. `metrics` and `listen` publish the current
+//! - `health` is the state of the store as the writers see it. `metrics` publishes the current
 //!   state, `report` the final one, `copies` which files had been read before.
 
 mod batch_sender;
 mod copies;
 mod health;
-mod listen;
 mod live;
 mod log_files;
 mod log_problems;
@@ -40,6 +39,7 @@ pub use report::{Input, LogReport, PacketReport, Report};
 use crate::config::exit;
 use crate::decode::log::Format;
 use crate::decode::packets;
+use crate::monitor;
 use crate::source::{CaptureError, PcapError, SourceError, Waker};
 use crate::store::{NewNames, Options, Retry, SourceState, Store, StoreError};
 use metrics::Metrics;
@@ -272,7 +272,7 @@ pub fn run(settings: &Settings, stop: &Stop) -> Result<Report, AgentError> {
 /// until the returned value is dropped.
 fn start(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Sender<()>, AgentError> {
     if let Some(address) = &settings.listen {
-        listen::start(address, metrics)
+        monitor::start(address, metrics)
             .map_err(|cause| AgentError::Listen { address: address.clone(), cause })?;
     }
     let (sender, end) = channel();

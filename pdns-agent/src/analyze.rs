@@ -35,11 +35,12 @@ mod tunnel;
 mod verdict;
 mod vocabulary;
 
-pub use assess::{AlertClass, NameEvidence, Risk, hit_score, risk};
+pub use assess::{AlertClass, NameEvidence, Risk, imitates, looks, risk};
 pub use budget::{Budget, Decision, WINDOW};
 pub use generate::{Generated, generate};
 pub use mimic::{
-    KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, Screen, Squat, brands, squats,
+    KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, NoSquats, Screen, Squat,
+    brands, imitable, squats,
 };
 pub use model::Model;
 pub use new_sets::{DueSet, NewSets, SetKey};

@@ -33,7 +33,7 @@ pub use args::Args;
 pub use query_args::UsageError;
 pub use suggest::explain_unknown_flag;
 
-use crate::analyze::{ModelError, TrainError};
+use crate::analyze::{ModelError, NoSquats, TrainError};
 use crate::config::score::ScoreFileError;
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, Sharing, exit, pdns_files};
@@ -194,6 +194,12 @@ pub enum CliError {
     /// A name without a registrable domain, which nothing can imitate.
     #[error("{0} is not a domain that can be imitated: give one like example.com")]
     NoDomain(crate::name::NameBuf),
+    /// A domain that nothing would imitate.
+    #[error("{0} cannot be imitated")]
+    NoSquats(crate::name::NameBuf, #[source] NoSquats),
+    /// Only kinds of imitation were asked for of which there is nothing to show.
+    #[error("{0}")]
+    NoSuchSquats(String),
     /// A file that scores rest on is invalid.
     #[error(transparent)]
     ScoreFile(#[from] ScoreFileError),

@@ -1,7 +1,7 @@
 //! Continuous judgement: `pdns judge` follows new names, judges them, keeps verdicts in the store and writes events.
 //!
 //! Beside `serve`, above `query` and `exchange`. The loop ([`run`]) takes names that were never judged from the name logs,
-//! latest first (`backlog`), examines them with their records and tags (`examine`), and hands events to the sinks. Then
+//! latest first (`backlog`), examines them with their records and tags (`examine`), weighs what stands out (`weigh`), and hands events to the sinks. Then
 //! it writes its position and state into the store (`state`), so that after a kill every event is written at least once,
 //! with the same identifier. Only one judge works on a store; the lease is in the store, too.
 //!
@@ -12,38 +12,38 @@ mod candidate;
 mod examine;
 mod existing;
 mod follow;
+mod found;
 mod keep;
+mod lease;
+mod metrics;
+mod pause;
+mod position;
 mod settings;
 mod sinks;
 mod state;
+mod weigh;
 
 pub use follow::{Mode, Summary, run};
 pub use settings::{FileSink, FirstSeen, JudgeSettings, SyslogSink, WebhookKey, WebhookSink};
 pub use sinks::SinkError;
 pub use state::{Counters, State};
 
-use crate::analyze::{MimicIndex, Model, Weights, owned_domain};
+use crate::analyze::owned_domain;
 use crate::name::Name;
-use crate::query::ScoreLists;
+use crate::query::Scorer;
 use crate::store::StoreError;
 
-/// What names are judged with.
+/// What names are judged with: the same as what they are scored with.
 #[derive(Debug)]
 pub struct Knowledge {
-    /// The model for generated names.
-    pub model: Model,
-    /// The protected names.
-    pub index: MimicIndex,
-    /// Lists, of which the content networks are exempt.
-    pub lists: ScoreLists,
-    /// Weights of evidence.
-    pub weights: Weights,
+    /// Model, protected names, weights and lists, of which the content networks are exempt.
+    pub scorer: Scorer,
 }
 
 impl Knowledge {
     /// The domain that the owner of a name has, unless it belongs to a content network.
     fn domain_of<'n>(&self, name: Name<'n>) -> Option<Name<'n>> {
-        owned_domain(name).filter(|_| !self.lists.is_content_network(name))
+        owned_domain(name).filter(|_| !self.scorer.lists.is_content_network(name))
     }
 }
 
@@ -58,6 +58,15 @@ pub enum JudgeError {
         /// Cause of the failure.
         #[source]
         cause: StoreError,
+    },
+    /// The address for metrics is not available.
+    #[error("cannot listen on {address} for metrics: give --listen another address")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The system's error.
+        #[source]
+        cause: std::io::Error,
     },
     /// Events cannot be written.
     #[error(transparent)]

@@ -48,6 +48,7 @@ pub(crate) mod hex;
 pub mod indicator;
 pub mod intel_feeds;
 pub mod judge;
+pub(crate) mod monitor;
 pub mod name;
 pub mod observation;
 pub mod outgoing;

@@ -35,10 +35,12 @@ pub use secret::{Secret, SecretSource};
 
 pub(crate) use error::printable;
 
+use crate::bounded_file::open_file;
 use classify::host_and_port;
 use resolve::{CheckedResolver, Lookup};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
+use std::io::BufReader;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -312,9 +314,10 @@ fn roots(settings: &OutgoingSettings) -> Result<Vec<CertificateDer<'static>>, Ou
     }
     let mut roots = system.certs;
     if let Some(path) = &settings.ca_file {
-        let own = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| {
+        let own: Vec<CertificateDer<'static>> = open_file(path)
+            .map_err(pem::Error::Io)
+            .and_then(|file| CertificateDer::pem_reader_iter(BufReader::new(file)).collect())
+            .map_err(|error: pem::Error| {
                 let path = path.display();
                 OutgoingError::Settings(format!(
                     "cannot read certificates from ca_file {path}: {error}"

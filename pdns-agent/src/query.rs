@@ -69,7 +69,7 @@ pub use profile::{
 };
 pub use score::{
     AddressFacts, AddressUse, AssessError, Assessment, Facts, NewScores, NoScore, Reach, ScoredNew,
-    Scorer, assess, score_new, scored_subject,
+    Scorer, assess, assess_stored, score_new, scored_subject,
 };
 pub(crate) use score_lists::is_host_text;
 pub use score_lists::{ScoreLists, TopList, TopListError};

@@ -12,6 +12,7 @@ const PACKAGES: &[&str] = &[
     "coverage==7.17.3",
     "dnsdb2==1.2.0",
     "dnspython==2.9.2",
+    "dnstwist==20250130",
     "ipykernel==7.4.0",
     "jinja2==3.1.6",
     "matplotlib==3.11.2",

@@ -1,6 +1,6 @@
 //! Metrics for Prometheus, and the health of the agent.
 //!
-//! Updated by the threads of `agent`, read by `listen`. Every counter of the agent is named here. Labels are
+//! Updated by the threads of `agent`, read by `monitor`. Every counter of the agent is named here. Labels are
 //! reasons from closed sets, and names of interfaces and sensors; never names or addresses observed on the
 //! network.
 
@@ -9,6 +9,7 @@ use crate::decode::packets::PacketTally;
 use crate::decode::zeek::Coverage;
 use crate::decode::{Filter, Tally};
 use crate::exposition::Page;
+use crate::monitor::Monitored;
 use crate::source::CaptureCounters;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -66,9 +67,11 @@ impl Metrics {
     pub(crate) fn interface(&self, name: &str, interface: Interface) {
         self.state().captures.insert(name.to_owned(), interface);
     }
+}
 
+impl Monitored for Metrics {
     /// Problems, one line each; empty if there are none.
-    pub(crate) fn problems(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<String> {
         let mut problems = self.health.problems();
         let state = self.state();
         let down = state.captures.iter().filter(|(_, interface)| !interface.is_up);
@@ -77,7 +80,7 @@ impl Metrics {
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.
-    pub(crate) fn to_text(&self) -> String {
+    fn to_text(&self) -> String {
         let state = self.state();
         let mut page = Page::default();
         page.family("pdns_up", "gauge", "1 while the agent runs");

@@ -1,8 +1,8 @@
 //! The risk of a registrable domain or a set, from what its names say and what is known of them.
 //!
 //! For programs that judge millions of names: `judge` asks [`risk`], which weighs what is known of a name alone in the
-//! ledger that `pdns score` uses, with the same weights; evidence that is missing adds nothing. Scores from
-//! [`super::WATCH`] on are kept.
+//! ledger that `pdns score` uses, with the same weights; evidence that is missing adds nothing. It is asked which names
+//! are worth more questions, and of sets, which have no score elsewhere.
 
 use super::{Evidence, EvidenceKind, Ledger, Mimic, SetVerdict, Verdict, Weights, dga_strength};
 use serde::{Deserialize, Serialize};
@@ -89,21 +89,16 @@ pub fn risk(evidence: &NameEvidence<'_>, weights: &Weights) -> Risk {
             }
         }
         (None, Some((verdict @ (Verdict::Dga | Verdict::Unsure), own))) => {
-            let (looks, share) = match verdict {
-                Verdict::Dga => ("looks generated", 1.0),
-                _ => ("may be generated", 0.5),
-            };
-            let x = dga_strength(own).max(0.0) * share;
+            let x = dga_strength(own).max(0.0);
             add(EvidenceKind::Dga, x, Some(AlertClass::Generated));
-            reasons.push(format!("the name {looks} (log-odds {own:.1})"));
+            reasons.push(looks(verdict, own));
         }
         // An ordinary name says nothing for an imitation, which looks like one on purpose.
         (None, _) => {}
     }
     if let Some(mimic) = evidence.mimic {
-        let Mimic { target, kind, score } = mimic;
-        add(EvidenceKind::Squat, f64::from(*score) / 100.0, Some(AlertClass::Mimic));
-        reasons.push(format!("it imitates {target} ({kind}, {score} of 100)"));
+        add(EvidenceKind::Squat, f64::from(mimic.score) / 100.0, Some(AlertClass::Mimic));
+        reasons.push(imitates(mimic));
     }
     let has_any = !reasons.is_empty();
     if has_any && evidence.is_new {
@@ -118,16 +113,18 @@ pub fn risk(evidence: &NameEvidence<'_>, weights: &Weights) -> Risk {
     Risk { score: Ledger::new(weights, found).score, class, reasons }
 }
 
-/// The risk of something new that analysts or feeds call a threat, with the confidence of the feed from 0 to 100.
+/// The verdict on a name in a sentence, with the log-odds at even prior.
 #[must_use]
-pub fn hit_score(feed_confidence: Option<u8>, weights: &Weights) -> u8 {
-    let (kind, x) = match feed_confidence {
-        None => (EvidenceKind::TagThreat, 1.0),
-        Some(sure) => (EvidenceKind::FeedThreat, f64::from(sure) / 100.0),
-    };
-    let evidence = [(kind, x), (EvidenceKind::Age, 1.0)];
-    let evidence = evidence.map(|(kind, x)| Evidence::new(kind, x, "", SOURCE));
-    Ledger::new(weights, evidence.into()).score
+pub fn looks(verdict: Verdict, own: f64) -> String {
+    let looks = if verdict == Verdict::Dga { "looks generated" } else { "may be generated" };
+    format!("the name {looks} (log-odds {own:.1})")
+}
+
+/// An imitation in a sentence.
+#[must_use]
+pub fn imitates(mimic: &Mimic<'_>) -> String {
+    let Mimic { target, kind, score } = mimic;
+    format!("it imitates {target} ({kind}, {score} of 100)")
 }
 
 #[cfg(test)]
@@ -154,7 +151,7 @@ mod tests {
         let trusted = NameEvidence { generated, is_new, has_feed_trust: true, ..none };
         assert_eq!(scored(trusted).0, 25);
         let unsure = Some((Verdict::Unsure, 2.0));
-        assert_eq!(scored(NameEvidence { generated: unsure, is_new, ..none }), (8, of, 2));
+        assert_eq!(scored(NameEvidence { generated: unsure, is_new, ..none }), (13, of, 2));
         let copied = NameEvidence { mimic: Some(&mimic), is_new, ..none };
         assert_eq!(scored(copied), (43, Some(AlertClass::Mimic), 2));
         let both = NameEvidence { generated, ..copied };
@@ -163,10 +160,6 @@ mod tests {
         assert_eq!(
             scored(NameEvidence { set: Some(&set), generated, is_new, ..none }),
             (71, of, 2)
-        );
-        assert_eq!(
-            [None, Some(90), Some(0)].map(|sure| hit_score(sure, &Weights::shipped())),
-            [98, 72, 4]
         );
         let band = |score| Band::new(score).as_str();
         assert_eq!([0, 30, 60, 85].map(band), ["low", "watch", "suspicious", "bad"]);

@@ -119,8 +119,7 @@ impl Budget {
         if self.raised.contains_key(&key) || self.passed.contains(&key) {
             return Decision::Known;
         }
-        let raised = |class| self.classes.get(&class).map_or(0, |state| state.raised_on(self.day));
-        let has_room = self.has_room(per_day, class, raised);
+        let has_room = self.has_alert_room(per_day, day, class);
         let state = self.classes.entry(class).or_default();
         let is_high = f64::from(score) >= state.threshold;
         let today = state.today(day);
@@ -136,6 +135,13 @@ impl Budget {
             }
             Decision::NotRaised
         }
+    }
+
+    /// True if the day has room for one more alert of a class.
+    pub fn has_alert_room(&mut self, per_day: u32, day: u32, class: AlertClass) -> bool {
+        let day = self.advance(per_day, day);
+        let raised = |class| self.classes.get(&class).map_or(0, |state| state.raised_on(day));
+        self.has_room(per_day, class, raised)
     }
 
     /// Decides about a hit on a tag or feed, of which each is raised, once for each domain. Hits take nothing of the

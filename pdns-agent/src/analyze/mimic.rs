@@ -9,10 +9,12 @@ mod glyph;
 mod index;
 mod screen;
 mod squat;
+mod tables;
+mod words;
 
 pub use index::{MAX_PROTECTED, MimicIndex};
 pub use screen::Screen;
-pub use squat::{Squat, squats};
+pub use squat::{NoSquats, Squat, imitable, squats};
 
 use crate::name::NameBuf;
 use std::fmt;
@@ -88,6 +90,22 @@ impl MimicKind {
             Self::Various => "various",
             Self::VowelSwap => "vowel-swap",
         }
+    }
+
+    /// The reason why [`squats`] lists no names of this kind.
+    #[must_use]
+    pub fn unlisted(self) -> Option<&'static str> {
+        match self {
+            Self::Levelsquat => Some("the other domain may be any"),
+            Self::TwoEdits => Some("there are too many"),
+            _ => None,
+        }
+    }
+
+    /// True if the likeness of such names may reach [`MIMIC_LIMIT`].
+    #[must_use]
+    pub fn may_be_worth_a_look(self) -> bool {
+        !matches!(self, Self::Soundsquat | Self::TwoEdits)
     }
 }
 

@@ -34,6 +34,8 @@ pub enum EvidenceKind {
     SharedIp,
     /// Distance to the nearest tagged address.
     NearestThreat,
+    /// Its address, or a name that it points at, is a threat.
+    LeadsToThreat,
     /// The label looks generated.
     Dga,
     /// Names that appeared together look generated.
@@ -104,6 +106,7 @@ pub const EVIDENCE: &[(EvidenceKind, &str, Option<Group>)] = &[
     (EvidenceKind::Reputation, "reputation", Some(Group::External)),
     (EvidenceKind::SharedIp, "shared_ip", Some(Group::Infrastructure)),
     (EvidenceKind::NearestThreat, "nearest_threat", Some(Group::Infrastructure)),
+    (EvidenceKind::LeadsToThreat, "leads_to_threat", Some(Group::External)),
     (EvidenceKind::Dga, "dga", Some(Group::Lexical)),
     (EvidenceKind::DgaSet, "dga_set", Some(Group::Lexical)),
     (EvidenceKind::Squat, "squat", Some(Group::Lexical)),
@@ -307,6 +310,13 @@ impl Ledger {
     #[must_use]
     pub fn band(&self) -> Band {
         Band::new(self.score)
+    }
+
+    /// The score that it would have if the subject had been seen first within the last day.
+    #[must_use]
+    pub fn score_if_new(&self, weights: &Weights) -> u8 {
+        let age = self.entry(EvidenceKind::Age).map_or(0.0, |entry| entry.contribution);
+        percent(self.log_odds - age + weights.of(EvidenceKind::Age))
     }
 
     /// The entries that changed the score, the heaviest first.

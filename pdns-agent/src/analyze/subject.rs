@@ -61,8 +61,8 @@ impl Label {
     }
 }
 
-/// The octet that `\DDD` or `\X` stands for.
-fn escaped(rest: &mut std::str::Bytes<'_>) -> u8 {
+/// The octet that the rest of `\DDD` or `\X` stands for.
+pub(crate) fn escaped(rest: &mut impl Iterator<Item = u8>) -> u8 {
     let Some(first) = rest.next() else { return b'\\' };
     if !first.is_ascii_digit() {
         return first;

@@ -5,11 +5,11 @@ use super::lists::next_text;
 use super::query_args::{UsageError, quoted};
 use super::{CliError, Found, Terminal};
 use crate::analyze::{MAX_MODEL, Model};
+use crate::bounded_file::open_file;
 use crate::causes::with_causes;
-use crate::name::NameBuf;
+use crate::name::{Name, NameBuf, suffix};
 use crate::query::{Purpose, Subject, is_comment};
 use crate::render::{Format, Judgements, RenderOptions};
-use std::fs::File;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
@@ -53,7 +53,7 @@ pub(super) fn model(path: Option<&Path>) -> Result<Model, CliError> {
     };
     let shown = path.display().to_string();
     let mut bytes = Vec::new();
-    File::open(path)
+    open_file(path)
         // One octet more than a model may have, so that a larger file is noticed.
         .and_then(|file| file.take(MAX_MODEL as u64 + 1).read_to_end(&mut bytes))
         .map_err(|cause| CliError::File { path: shown.clone(), cause })?;
@@ -104,7 +104,8 @@ fn from_input(
     if skipped > 0 { Err(CliError::Lines(skipped)) } else { Ok(Found::Something) }
 }
 
-/// Reads a name: host names as they are, all other text as of a look-up.
+/// Reads a name: host names as they are, all other text as of a look-up. What is none of these may be a name with other
+/// characters as `pdns find` and `pdns squats` print it, which escape only what cannot be printed.
 pub(super) fn name(text: &str) -> Result<NameBuf, UsageError> {
     let is_host = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
     // Reading a list must not cost more than judging it; and a label of digits or a digest is a name here.
@@ -117,8 +118,23 @@ pub(super) fn name(text: &str) -> Result<NameBuf, UsageError> {
     }
     let no_name = || UsageError::NotName(quoted(text));
     let cause = |cause| UsageError::Subject { text: quoted(text), cause };
-    match Subject::read(text, Purpose::LookUp).map_err(cause)?.subject {
-        Subject::Name(name) => Ok(name),
-        Subject::Below(_) | Subject::AtOrBelow(_) | Subject::Addresses(..) => Err(no_name()),
+    let printed = as_printed(text);
+    // Of `pay/pal.com`, a look-up takes what may be the host of a URL.
+    let is_part = |host: &NameBuf| host.as_name().labels().count() == 1;
+    let is_known = printed.is_some_and(suffix::has_listed);
+    match Subject::read(text, Purpose::LookUp).map(|reading| reading.subject) {
+        Ok(Subject::Name(name)) if !(is_known && is_part(&name)) => Ok(name),
+        Ok(Subject::Addresses(..)) => Err(no_name()),
+        Ok(_) => printed.map(Name::to_buf).ok_or_else(no_name),
+        Err(error) => printed.map(Name::to_buf).ok_or_else(|| cause(error)),
     }
+}
+
+/// The name that text is as the programs print names: below a top-level domain, and no URL.
+fn as_printed(text: &str) -> Option<Name<'_>> {
+    let is_letter = |octet: u8| octet.is_ascii_alphabetic();
+    let is_host = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+    let name = Name::from_canonical(text).ok().filter(|_| !text.contains("://"))?;
+    let top = name.labels().last().filter(|top| top.len() < text.len())?;
+    (top.bytes().all(is_host) && top.bytes().any(is_letter)).then_some(name)
 }

@@ -28,17 +28,24 @@ pub(super) fn judge(
     if !asked.protect.is_empty() {
         settings.protect.clone_from(&asked.protect);
     }
+    if asked.listen.is_some() {
+        settings.listen.clone_from(&asked.listen);
+    }
     settings.first_seen = match asked.first_seen.as_deref() {
         Some("names") => FirstSeen::Names,
         Some("domains") => FirstSeen::Domains,
         Some(_) => FirstSeen::Nothing,
         None => settings.first_seen,
     };
-    let model = classify::model(asked.model.as_deref().or(settings.model.as_deref()))?;
-    let index = protected(&settings.protect)?;
-    let files = ScoreFiles::default();
-    let (lists, weights) = (files.lists()?, files.weights()?);
-    let knowledge = Knowledge { model, index, lists, weights };
+    let files = ScoreFiles { protect: settings.protect.first().cloned(), ..ScoreFiles::default() };
+    let mut scorer = files.scorer()?;
+    if settings.protect.len() > 1 {
+        scorer.mimics = Arc::new(protected(&settings.protect)?);
+    }
+    if let Some(model) = asked.model.as_deref().or(settings.model.as_deref()) {
+        scorer.model = Arc::new(classify::model(Some(model))?);
+    }
+    let knowledge = Knowledge { scorer };
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signal)?;
@@ -71,6 +78,11 @@ fn say(summary: &Summary, asked: &Judge, terminal: &mut Terminal<'_>) {
     if summary.is_first && !asked.all {
         terminal.say(format_args!(
             "the first start on this store: names that are new from now on are judged; --all judges those that it has"
+        ));
+    }
+    if asked.all {
+        terminal.say(format_args!(
+            "hits on tags and feeds are sought among new names; pdns find --tag threat shows those that the store had"
         ));
     }
     let counters = &summary.counters;

@@ -3,7 +3,7 @@
 use super::answer::Output;
 use super::args::{Parked, RowOptions};
 use super::{CliError, Found, Terminal, UsageError, cannot, open};
-use crate::bounded_file::read_file;
+use crate::bounded_file::read_text_file;
 use crate::query::{self, ParkedList, WHYS, Why};
 use crate::render::{Format, Item, Mark};
 use crate::store::Options;
@@ -51,7 +51,6 @@ pub(super) fn list(path: Option<&Path>) -> Result<ParkedList, UsageError> {
 fn read(path: &Path) -> Result<ParkedList, UsageError> {
     let shown = || path.display().to_string();
     let no_file = |cause: io::Error| UsageError::ListFile { path: shown(), cause };
-    let bytes = read_file(path, MAX_LIST).map_err(no_file)?;
-    let text = io::read_to_string(bytes.as_slice()).map_err(no_file)?;
+    let text = read_text_file(path, MAX_LIST).map_err(no_file)?;
     ParkedList::parse(&text).map_err(|cause| UsageError::List { path: shown(), cause })
 }

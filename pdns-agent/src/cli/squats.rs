@@ -4,7 +4,7 @@ use super::args::analyze::Squats;
 use super::classify::name;
 use super::query_args::LIMIT;
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::analyze::{MimicKind, squats};
+use crate::analyze::{MimicKind, NoSquats, imitable, squats};
 use crate::config::score::ScoreFiles;
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::{SquatQuery, seen_squats};
@@ -18,6 +18,14 @@ pub(super) fn seen(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let domain = domain(asked, terminal)?;
+    if let Err(cause @ NoSquats::InvalidIdn) = imitable(domain.as_name()) {
+        return Err(CliError::NoSquats(domain, cause));
+    }
+    let never = |kind: MimicKind| {
+        let why = "their likeness stays below 80; pdns mimics compares single names";
+        (!kind.may_be_worth_a_look()).then_some(why)
+    };
+    check_kinds(asked, "shown", &never, terminal)?;
     let lists = ScoreFiles::default().lists()?;
     let format = terminal.format(asked.format, Format::Json);
     let limit = asked.limit.limit.unwrap_or(LIMIT);
@@ -51,12 +59,14 @@ pub(super) fn seen(
 /// Prints names that would imitate a domain.
 pub(super) fn possible(asked: &Squats, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     let domain = domain(asked, terminal)?;
+    check_kinds(asked, "listed", &MimicKind::unlisted, terminal)?;
+    let all =
+        squats(domain.as_name()).map_err(|cause| CliError::NoSquats(domain.clone(), cause))?;
     let format = terminal.format(asked.format, Format::Json);
     let limit = asked.limit.limit.unwrap_or(0);
     let mut answer = Judgements::new(format, terminal.look(Vec::new()));
     let is_asked = |kind: MimicKind| asked.kind.is_empty() || asked.kind.contains(&kind);
     let mut shown = 0;
-    let all = squats(domain.as_name());
     for squat in all.iter().filter(|squat| is_asked(squat.kind)) {
         if limit > 0 && shown >= limit {
             answer.end(terminal.out).map_err(CliError::Output)?;
@@ -68,6 +78,27 @@ pub(super) fn possible(asked: &Squats, terminal: &mut Terminal<'_>) -> Result<Fo
     }
     answer.end(terminal.out).map_err(CliError::Output)?;
     Ok(if shown > 0 { Found::Something } else { Found::Nothing })
+}
+
+/// Says of which of the kinds that are asked for there can be nothing, and why. If those are all, that is an error.
+fn check_kinds(
+    asked: &Squats,
+    act: &str,
+    why_not: &dyn Fn(MimicKind) -> Option<&'static str>,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), CliError> {
+    let reasons: Vec<String> = asked
+        .kind
+        .iter()
+        .filter_map(|kind| Some(format!("{kind} names cannot be {act}: {}", why_not(*kind)?)))
+        .collect();
+    if !reasons.is_empty() && reasons.len() == asked.kind.len() {
+        return Err(CliError::NoSuchSquats(reasons.join("; ")));
+    }
+    for reason in reasons {
+        terminal.say(format_args!("{reason}"));
+    }
+    Ok(())
 }
 
 fn note_cut(is_cut: bool, limit: usize, terminal: &mut Terminal<'_>) {

@@ -3,9 +3,13 @@
 //! Under `config`; the keys of each program's file are defined next to that program's settings.
 
 use super::toml_error;
+use crate::bounded_file::read_text_file;
 use serde::de::DeserializeOwned;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+
+/// Largest settings file, in MiB.
+pub(super) const MAX_SETTINGS: u64 = 16;
 
 /// Error with a settings file.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +44,7 @@ pub(super) fn read<T: DeserializeOwned>(
     path: &Path,
     redis: impl Fn(&T) -> Option<&str>,
 ) -> Result<T, FileError> {
-    let text = fs::read_to_string(path)
+    let text = read_text_file(path, MAX_SETTINGS)
         .map_err(|cause| FileError::File { path: path.to_owned(), cause })?;
     let file = toml::from_str(&text).map_err(|error| FileError::Syntax {
         path: path.to_owned(),

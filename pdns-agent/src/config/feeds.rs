@@ -6,13 +6,13 @@
 mod feed;
 pub(super) mod value;
 
-use super::document::FileError;
+use super::document::{FileError, MAX_SETTINGS};
 use super::toml_error;
+use crate::bounded_file::read_text_file;
 use crate::intel_feeds::Feed;
 use crate::outgoing::ProxyChoice;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -33,7 +33,7 @@ struct FeedsFile {
 /// # Errors
 /// [`FileError`] for a file that cannot be read or is invalid, with the line.
 pub fn read_feeds(path: &Path) -> Result<Vec<Feed>, FileError> {
-    let text = fs::read_to_string(path)
+    let text = read_text_file(path, MAX_SETTINGS)
         .map_err(|cause| FileError::File { path: path.to_owned(), cause })?;
     let wrong = |cause| FileError::Syntax { path: path.to_owned(), cause };
     let file: FeedsFile = toml::from_str(&text).map_err(|error| wrong(described(&text, &error)))?;

@@ -38,6 +38,7 @@ pub(super) struct JudgeKeys {
     interval: Time,
     protect: Vec<PathBuf>,
     model: Option<PathBuf>,
+    listen: Option<String>,
     url: Option<String>,
     #[serde(deserialize_with = "first_seen")]
     first_seen: FirstSeen,
@@ -56,6 +57,7 @@ impl Default for JudgeKeys {
             interval: Time(default.interval),
             protect: Vec::new(),
             model: None,
+            listen: None,
             url: None,
             first_seen: default.first_seen,
             file: None,
@@ -185,6 +187,7 @@ impl JudgeKeys {
             first_seen: self.first_seen,
             protect: self.protect.iter().map(|path| folder.join(path)).collect(),
             model: self.model.as_ref().map(|path| folder.join(path)),
+            listen: self.listen.clone(),
             file: self.file.as_ref().map(|keys| file(keys, folder)).transpose()?,
             syslog: self.syslog.as_ref().map(|keys| syslog(keys, folder)).transpose()?,
             webhook: self.webhook.as_ref().map(|keys| webhook(keys, folder)).transpose()?,
@@ -295,6 +298,7 @@ mod tests {
             interval = "10s"
             protect = ["own.txt"]
             model = "own.model"
+            listen = "127.0.0.1:9954"
             url = "https://pdns.example.net"
             first_seen = "domains"
             [file]
@@ -314,6 +318,7 @@ mod tests {
         .unwrap();
         assert_eq!((settings.alerts_per_day, settings.lifetime), (20, 14 * 86_400));
         assert_eq!(settings.protect, [PathBuf::from("/etc/pdns/own.txt")]);
+        assert_eq!(settings.listen.as_deref(), Some("127.0.0.1:9954"));
         assert_eq!(settings.first_seen, FirstSeen::Domains);
         assert_eq!(settings.file.unwrap().keep, 3);
         assert_eq!(settings.syslog.unwrap().facility, 21);

@@ -4,7 +4,7 @@
 //! program.
 
 use crate::analyze::{ExemptError, Exempts, MimicIndex, ModelError, Weights, WeightsError, brands};
-use crate::bounded_file::read_file;
+use crate::bounded_file::read_text_file;
 use crate::name::{NameBuf, NameError, suffix};
 use crate::query::{
     ListError, ParkedList, Purpose, ScoreLists, Scorer, Subject, TopList, TopListError,
@@ -187,8 +187,7 @@ fn read(
         None => return Ok(()),
     };
     let fail = |cause| ScoreFileError { path: path.display().to_string(), cause };
-    let text = read_file(path, MAX_FILE).and_then(|bytes| io::read_to_string(bytes.as_slice()));
-    let text = text.map_err(|cause| fail(cause.into()))?;
+    let text = read_text_file(path, MAX_FILE).map_err(|cause| fail(cause.into()))?;
     parse(text.trim_start_matches('\u{feff}')).map_err(fail)
 }
 

@@ -2,8 +2,9 @@
 
 use super::unpack::unpack;
 use super::{Document, Extent, FeedClient, FeedError, Fetch, FetchState, Take};
+use crate::bounded_file::open_file;
 use crate::outgoing::{CopyError, Fetched, Request, to_temporary_file};
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -33,11 +34,7 @@ pub(super) fn from_file(
     take: &mut Take<'_>,
 ) -> Result<Fetch, FeedError> {
     let cannot = |cause| FeedError::File { path: path.to_owned(), cause };
-    // Before it is opened: a pipe would block.
-    if !fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err(cannot(std::io::Error::other("it is not a regular file")));
-    }
-    let mut file = File::open(path).map_err(cannot)?;
+    let mut file = open_file(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
     let (size, seconds, nanos) = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     let etag = Some(format!("{size}-{seconds}.{nanos:09}-{}", metadata.ino()));

@@ -2,7 +2,8 @@
 
 use super::Knowledge;
 use crate::analyze::{
-    AlertClass, MIMIC_LIMIT, Mimic, NameEvidence, Risk, Verdict, WATCH, Weights, risk,
+    AlertClass, MIMIC_LIMIT, Mimic, NameEvidence, Risk, Verdict, WATCH, Weights, imitates, looks,
+    risk,
 };
 use crate::name::{Name, NameBuf};
 
@@ -22,7 +23,7 @@ impl<'k> Candidate<'k> {
     /// Judges a name of a domain that is new; `None` if nothing speaks against it.
     pub(super) fn of_new(knowledge: &'k Knowledge, name: Name<'_>) -> Option<Self> {
         let domain = knowledge.domain_of(name)?;
-        let classified = knowledge.model.classify(domain);
+        let classified = knowledge.scorer.model.classify(domain);
         Self::new(knowledge, name, domain, (classified.verdict, classified.scores.odds))
     }
 
@@ -32,7 +33,9 @@ impl<'k> Candidate<'k> {
         name: Name<'_>,
         domain: Name<'_>,
     ) -> Option<Self> {
-        if name.as_str().len() == domain.as_str().len() || !knowledge.index.may_hold(name, domain) {
+        if name.as_str().len() == domain.as_str().len()
+            || !knowledge.scorer.mimics.may_hold(name, domain)
+        {
             return None;
         }
         Self::of_new(knowledge, name)
@@ -44,24 +47,27 @@ impl<'k> Candidate<'k> {
         domain: Name<'_>,
         generated: (Verdict, f64),
     ) -> Option<Self> {
-        let mimic = knowledge.index.find(name).into_iter().next();
+        let mimic = knowledge.scorer.mimics.find(name).into_iter().next();
         let mimic = mimic.filter(|mimic| mimic.score >= MIMIC_LIMIT);
         let is_generated = matches!(generated.0, Verdict::Dga | Verdict::Unsure);
         if mimic.is_none() && !is_generated {
             return None;
         }
-        let weights = &knowledge.weights;
+        let weights = &knowledge.scorer.weights;
         let candidate =
             Self { name: name.to_buf(), domain: domain.to_buf(), generated, mimic, weights };
         (candidate.risk(false).score >= WATCH).then_some(candidate)
     }
 
-    /// The same without the imitation, if it turned out to be none.
-    pub(super) fn without_mimic(self) -> Self {
-        Self { mimic: None, ..self }
+    /// What its text says, in sentences: that it looks generated, and that it imitates.
+    pub(super) fn reasons(&self, is_generated: bool, is_mimic: bool) -> Vec<String> {
+        let (verdict, odds) = self.generated;
+        let generated = is_generated.then(|| looks(verdict, odds));
+        let mimic = self.mimic.as_ref().filter(|_| is_mimic).map(imitates);
+        generated.into_iter().chain(mimic).collect()
     }
 
-    /// Its risk.
+    /// The risk of its text, if it were new.
     pub(super) fn risk(&self, has_feed_trust: bool) -> Risk {
         let evidence = NameEvidence {
             generated: Some(self.generated),

@@ -2,24 +2,26 @@
 
 use super::Knowledge;
 use super::candidate::Candidate;
+use super::found::{Found, all_tags, has_feed_trust, is_own_trust, names, read, tags_of};
 use super::keep::Kept;
+use super::lease::Lease;
 use super::settings::{FirstSeen, JudgeSettings};
 use super::state::State;
+use super::weigh::Weigher;
 use crate::analyze::{
-    AlertClass, Decision, DueSet, NameEvidence, NewSets, Risk, SetKey, Verdict, WATCH, hit_score,
+    AlertClass, Decision, DueSet, NameEvidence, NewSets, Risk, SetKey, Verdict, WATCH,
     owned_domain, risk,
 };
 use crate::exchange::{Dataset, EcsContext, EcsSubject, EcsVerdict};
 use crate::hex;
-use crate::name::{Name, NameBuf};
+use crate::name::NameBuf;
 use crate::observation::Outcome;
-use crate::query::{DAY, Owner, ScoreLists, TagSet, is_reserved, subjects_of_row};
+use crate::query::{DAY, TagSet, is_reserved};
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::{Kind, Store, StoreError};
-use crate::tag::{Tag, TagKind, TagSubject};
+use crate::tag::{Tag, TagKind};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::ops::ControlFlow;
 
 /// Names whose records and tags are read together.
 const TOGETHER: usize = 1_000;
@@ -44,6 +46,7 @@ pub(super) struct Examiner<'k> {
     /// Domains of failed names.
     failed: HashSet<u64>,
     sets: NewSets,
+    weigher: Weigher,
     sensors: Vec<String>,
     takes_first_seen: bool,
     step: ExaminedStep,
@@ -56,14 +59,6 @@ struct ExaminedStep {
     known: Vec<u64>,
     failed: Vec<u64>,
     sets: Vec<SetKey>,
-}
-
-/// A name with what the store has of it.
-struct Found {
-    name: NameBuf,
-    rows: Vec<StoredRecord>,
-    /// When it was first seen, in seconds since the epoch.
-    time: u32,
 }
 
 impl<'k> Examiner<'k> {
@@ -79,6 +74,7 @@ impl<'k> Examiner<'k> {
             young: HashMap::new(),
             failed: HashSet::new(),
             sets: NewSets::default(),
+            weigher: Weigher::new(knowledge),
             sensors: Vec::new(),
             takes_first_seen: takes_first_seen && settings.first_seen != FirstSeen::Nothing,
             step: ExaminedStep::default(),
@@ -140,6 +136,7 @@ impl<'k> Examiner<'k> {
         records: &[NameBuf],
         failed: &[NameBuf],
         now: u32,
+        lease: &mut Lease,
     ) -> Result<Events, StoreError> {
         let mut events = Events::new();
         if !records.is_empty() || !failed.is_empty() {
@@ -152,14 +149,16 @@ impl<'k> Examiner<'k> {
                 state.counters.names += 1;
                 self.examine_name(store, state, found, &tags, now, &mut events)?;
             }
+            lease.renew(store, now)?;
         }
         for names in failed.chunks(TOGETHER) {
             let found = read(store, Kind::Negative, names)?;
             let tags = tags_of(store, &found)?;
             for found in &found {
                 state.counters.failed += 1;
-                self.examine_failed(store, state, found, &tags, now, &mut events);
+                self.examine_failed(store, state, found, &tags, now, &mut events)?;
             }
+            lease.renew(store, now)?;
         }
         Ok(events)
     }
@@ -182,7 +181,7 @@ impl<'k> Examiner<'k> {
         let hash = store.router().hasher().name(domain);
         let is_first = !self.known.contains(&hash) && !self.young.contains_key(&hash);
         self.first_seen(store, state, found, &on_it, is_first, now, events);
-        self.hits(store, state, found, &on_it, now, events);
+        self.hits(store, state, found, &on_it, is_first, now, events)?;
         if is_first {
             if self.young.len() >= MAX_YOUNG {
                 self.young.clear();
@@ -198,9 +197,9 @@ impl<'k> Examiner<'k> {
             return Ok(());
         }
         if let Some(candidate) = Candidate::of_new(self.knowledge, name) {
-            let (candidate, risk) = weigh(store, &self.knowledge.lists, candidate, &on_name)?;
+            let risk = candidate.risk(has_feed_trust(&on_name));
             if risk.score > before {
-                self.verdict(store, state, found, &candidate, &risk, &on_it, now, events);
+                self.verdict(store, state, found, &candidate, &risk, true, &on_it, now, events)?;
                 self.set_young(hash, risk.score);
             }
         }
@@ -224,20 +223,20 @@ impl<'k> Examiner<'k> {
 
     fn examine_failed(
         &mut self,
-        store: &Store,
+        store: &mut Store,
         state: &mut State,
         found: &Found,
         tags: &TagSet,
         now: u32,
         events: &mut Events,
-    ) {
-        self.hits(store, state, found, &all_tags(found, tags), now, events);
+    ) -> Result<(), StoreError> {
+        self.hits(store, state, found, &all_tags(found, tags), false, now, events)?;
         let is_missing = |row: &StoredRecord| matches!(row.fact, FactBuf::Negative { outcome, .. } if outcome == Outcome::NXDOMAIN);
         let name = found.name.as_name();
         let Some(domain) =
             self.knowledge.domain_of(name).filter(|_| found.rows.iter().any(is_missing))
         else {
-            return;
+            return Ok(());
         };
         let hash = store.router().hasher().name(domain);
         if self.failed.len() >= MAX_FAILED {
@@ -245,17 +244,18 @@ impl<'k> Examiner<'k> {
         }
         // A domain that has records is there; only some of its names are not.
         if self.known.contains(&hash) || !self.failed.insert(hash) {
-            return;
+            return Ok(());
         }
         self.step.failed.push(hash);
         if is_own_trust(&tags.of_name(name)) {
-            return;
+            return Ok(());
         }
-        let is_generated = self.knowledge.model.classify(domain).verdict == Verdict::Dga;
+        let is_generated = self.knowledge.scorer.model.classify(domain).verdict == Verdict::Dga;
         if let Some(due) = self.sets.failed(found.time, &domain.to_buf(), is_generated) {
             self.step.sets.push(due.key);
             self.set(store, state, &due, found, now, events);
         }
+        Ok(())
     }
 
     /// The event for a name that was never seen before.
@@ -281,19 +281,21 @@ impl<'k> Examiner<'k> {
     }
 
     /// Alerts for threats of analysts and feeds, on the name or on what it points at.
+    #[expect(clippy::too_many_arguments, reason = "one step of a loop")]
     fn hits(
-        &self,
-        store: &Store,
+        &mut self,
+        store: &mut Store,
         state: &mut State,
         found: &Found,
         on_it: &[&Tag],
+        is_new: bool,
         now: u32,
         events: &mut Events,
-    ) {
+    ) -> Result<(), StoreError> {
         let surest =
             |tag: &&&Tag| tag.listing.as_ref().map_or(u16::MAX, |one| one.confidence_now.into());
         let threats = on_it.iter().filter(|tag| tag.kind == TagKind::Threat);
-        let Some(hit) = threats.max_by_key(surest) else { return };
+        let Some(hit) = threats.max_by_key(surest) else { return Ok(()) };
         let name = found.name.as_name();
         let domain = owned_domain(name).unwrap_or(name);
         // Hosts of one domain that are listed apart are hits of their own.
@@ -302,10 +304,9 @@ impl<'k> Examiner<'k> {
         let key = store.router().hasher().octets(key.as_bytes());
         if state.budget.decide_hit(self.settings.alerts_per_day, now / DAY, key) != Decision::Raised
         {
-            return;
+            return Ok(());
         }
-        let sure = hit.listing.as_ref().map(|listing| listing.confidence_now);
-        let score = hit_score(sure, &self.knowledge.weights);
+        let score = self.weigher.score(store, name, is_new, now)?;
         let by = if hit.is_own() { "an analyst" } else { hit.source.as_str() };
         let message = format!("{} is a hit: {by} calls {} a threat", name.as_str(), hit.subject);
         let day = (found.time / DAY).to_string();
@@ -323,30 +324,43 @@ impl<'k> Examiner<'k> {
         events.push((Dataset::Verdict, event));
         state.counters.alerts += 1;
         state.counters.hits += 1;
+        Ok(())
     }
 
-    /// A verdict on a domain: kept, and an alert if the budget allows it.
+    /// A verdict on a domain: kept, and an alert if the budget allows it. `risk` is that of its text.
     #[expect(clippy::too_many_arguments, reason = "one step of a loop")]
     fn verdict(
-        &self,
-        store: &Store,
+        &mut self,
+        store: &mut Store,
         state: &mut State,
         found: &Found,
         candidate: &Candidate<'_>,
         risk: &Risk,
+        is_new: bool,
         on_it: &[&Tag],
         now: u32,
         events: &mut Events,
-    ) {
-        let Some(class) = risk.class.filter(|_| risk.score >= WATCH) else { return };
+    ) -> Result<(), StoreError> {
+        let Some(class) = risk.class.filter(|_| risk.score >= WATCH) else { return Ok(()) };
         let domain = candidate.domain.as_str();
         let key = store.router().hasher().name(candidate.domain.as_name());
-        let is_raised = self.is_raised(state, class, key, risk.score, now);
+        let (alerts, verdicts) = (self.settings.alerts_per_day, self.settings.verdicts_per_day);
+        if !state.may_keep(class, now, verdicts)
+            && !state.budget.has_alert_room(alerts, now / DAY, class)
+        {
+            // Whatever it weighs, nobody would see it. A flood must not make the store answer questions.
+            self.is_raised(state, class, key, risk.score, now);
+            state.counters.not_kept += 1;
+            return Ok(());
+        }
+        let weight = self.weigher.weigh(store, candidate, is_new, now)?;
+        let Some(class) = weight.class.filter(|_| weight.rank >= WATCH) else { return Ok(()) };
+        let is_raised = self.is_raised(state, class, key, weight.rank, now);
         state.keep(
             Kept {
                 domain: domain.to_owned(),
                 class,
-                score: risk.score,
+                score: weight.score,
                 note: candidate.note(class),
                 time: now,
                 is_raised,
@@ -354,14 +368,14 @@ impl<'k> Examiner<'k> {
             self.settings.verdicts_per_day,
         );
         if !is_raised {
-            return;
+            return Ok(());
         }
         let name = found.name.as_str();
-        let message = format!("{name}: {}", risk.reasons.join("; "));
+        let message = format!("{name}: {}", weight.reasons.join("; "));
         let day = (found.time / DAY).to_string();
         let id = event_id(store, &["verdict", class.as_str(), domain, &day]);
         let verdict = EcsVerdict {
-            score: risk.score,
+            score: weight.score,
             class: class.as_str(),
             message: &message,
             others: &[],
@@ -371,6 +385,7 @@ impl<'k> Examiner<'k> {
         };
         let event = self.context(now).verdict(&id, &self.subject(found, on_it), &verdict);
         events.push((Dataset::Verdict, event));
+        Ok(())
     }
 
     /// The verdict on a set that has grown; `found` is its latest name.
@@ -383,10 +398,10 @@ impl<'k> Examiner<'k> {
         now: u32,
         events: &mut Events,
     ) {
-        let verdict = self.knowledge.model.classify_set(&due.names);
+        let verdict = self.knowledge.scorer.model.classify_set(&due.names);
         let evidence =
             NameEvidence { set: Some(&verdict), is_new: true, ..NameEvidence::default() };
-        let risk = risk(&evidence, &self.knowledge.weights);
+        let risk = risk(&evidence, &self.knowledge.scorer.weights);
         let Some(class) = risk.class.filter(|_| risk.score >= WATCH) else { return };
         let (address, shown, when) = match due.key {
             SetKey::Address(address, day) => {
@@ -462,6 +477,7 @@ impl<'k> Examiner<'k> {
         state: &mut State,
         candidates: Vec<Candidate<'k>>,
         now: u32,
+        lease: &mut Lease,
     ) -> Result<Events, StoreError> {
         let mut events = Events::new();
         self.sensors = store.reader().sensors()?;
@@ -479,10 +495,21 @@ impl<'k> Examiner<'k> {
                 if is_own_trust(&on_name) {
                     continue;
                 }
-                let (candidate, risk) = weigh(store, &self.knowledge.lists, candidate, &on_name)?;
+                let risk = candidate.risk(has_feed_trust(&on_name));
                 let on_it = all_tags(found, &tags);
-                self.verdict(store, state, found, &candidate, &risk, &on_it, now, &mut events);
+                self.verdict(
+                    store,
+                    state,
+                    found,
+                    &candidate,
+                    &risk,
+                    false,
+                    &on_it,
+                    now,
+                    &mut events,
+                )?;
             }
+            lease.renew(store, now)?;
         }
         Ok(events)
     }
@@ -500,80 +527,6 @@ impl<'k> Examiner<'k> {
             tags,
         }
     }
-}
-
-/// The names of a text, one on each line. What is no name was damaged, and is left to `pdns admin verify`.
-pub(super) fn names(text: &[u8]) -> impl Iterator<Item = Name<'_>> {
-    text.split(|&octet| octet == b'\n')
-        .filter(|line| !line.is_empty())
-        .filter_map(|line| Name::from_canonical(std::str::from_utf8(line).ok()?).ok())
-}
-
-/// Reads what the store has of names. Names that were removed meanwhile are left out.
-fn read(store: &mut Store, kind: Kind, names: &[NameBuf]) -> Result<Vec<Found>, StoreError> {
-    let mut found: Vec<Found> = Vec::with_capacity(names.len());
-    store.reader().rows_by_names(&[kind], names, &mut |row| {
-        let time = row.seen.time_first;
-        match found.last_mut() {
-            Some(last) if last.name == row.rrname => {
-                last.time = last.time.min(time);
-                last.rows.push(row);
-            }
-            _ => found.push(Found { name: row.rrname.clone(), rows: vec![row], time }),
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(found)
-}
-
-/// Weighs what speaks against a domain. An imitation by the owner of the imitated name is none; tags are those in effect on
-/// the candidate's name.
-fn weigh<'k>(
-    store: &mut Store,
-    lists: &ScoreLists,
-    mut candidate: Candidate<'k>,
-    on_name: &[&Tag],
-) -> Result<(Candidate<'k>, Risk), StoreError> {
-    if let Some(target) =
-        candidate.mimic.as_ref().and_then(|mimic| NameBuf::parse(mimic.target).ok())
-    {
-        let (name, domain) = (candidate.name.as_name(), candidate.domain.as_name());
-        let mut store = store.reader();
-        if Owner::read(&mut store, target.as_name())?.owns(&mut store, lists, name, domain)? {
-            candidate = candidate.without_mimic();
-        }
-    }
-    let risk = candidate.risk(has_feed_trust(on_name));
-    Ok((candidate, risk))
-}
-
-/// The tags on names, and on what they point at.
-fn tags_of(store: &mut Store, found: &[Found]) -> Result<TagSet, StoreError> {
-    let rows = found.iter().flat_map(|found| &found.rows);
-    let subjects: HashSet<TagSubject> = rows.flat_map(subjects_of_row).collect();
-    let subjects: Vec<TagSubject> = subjects.into_iter().collect();
-    TagSet::of_subjects(&mut store.reader(), &subjects)
-}
-
-/// The tags in effect on a name and on what its records point at, each once.
-fn all_tags<'t>(found: &Found, tags: &'t TagSet) -> Vec<&'t Tag> {
-    let mut all: Vec<&Tag> = tags.of_name(found.name.as_name());
-    for row in &found.rows {
-        all.extend(tags.of_row(row).rdata);
-    }
-    all.retain(|tag| !tag.is_of_judge());
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-/// True if an analyst trusts it.
-fn is_own_trust(tags: &[&Tag]) -> bool {
-    tags.iter().any(|tag| tag.kind == TagKind::Trust && tag.is_own())
-}
-
-fn has_feed_trust(tags: &[&Tag]) -> bool {
-    tags.iter().any(|tag| tag.kind == TagKind::Trust && !tag.is_own())
 }
 
 /// An identifier that follows from the store and these words.

@@ -96,7 +96,7 @@ fn work<'k>(
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(block) = next else { break };
         let mut names = 0;
-        for name in super::examine::names(&block) {
+        for name in super::found::names(&block) {
             names += 1;
             let Some(domain) = owned_domain(name) else { continue };
             let candidate = if domains.is_new(hasher.name(domain)) {

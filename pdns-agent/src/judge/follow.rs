@@ -1,8 +1,13 @@
 //! The loop of the judge: lease, position, steps, and patience with the store.
 
 use super::backlog::Backlog;
-use super::examine::{Events, Examiner, names};
+use super::examine::{Events, Examiner};
 use super::existing::judge_existing;
+use super::found::names;
+use super::lease::Lease;
+use super::metrics::JudgeMetrics;
+use super::pause::Pause;
+use super::position::{Ends, take};
 use super::settings::JudgeSettings;
 use super::sinks::{SinkError, Sinks, Taken};
 use super::state::{Counters, State};
@@ -10,28 +15,23 @@ use super::{JudgeError, Knowledge, cannot};
 use crate::analyze::AlertClass;
 use crate::causes::with_causes;
 use crate::exchange::Dataset;
+use crate::monitor;
 use crate::name::NameBuf;
 use crate::query::DAY;
-use crate::store::{JudgeLease, Kind, NameEnds, Options, Retry, Store, StoreError};
+use crate::store::{Kind, NameEnds, Options, Retry, Store, StoreError};
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Seconds for which the lease is taken, and after how many it is extended.
-const LEASE: u32 = 30;
-const RENEW: Duration = Duration::from_secs(8);
-/// Octets of names that a step reads of each partition; a name has at most 1,004.
-const PIECE: u32 = 4_096;
 /// Octets of names that are read at once to learn which domains are known.
 const LEARN: u32 = 65_500;
 /// Verdicts are written to the store after this time, or when there are many.
 const KEEP_TIME: Duration = Duration::from_mins(1);
 const KEEP_MOST: usize = 500;
-/// Longest pause after an error.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Interval at which a pause looks for the end.
 const NAP: Duration = Duration::from_millis(50);
 /// Days that are read again when the position is lost, and names of them.
@@ -103,10 +103,11 @@ struct Judge<'k, 'o> {
     settings: &'k JudgeSettings,
     knowledge: &'k Knowledge,
     mode: Mode,
-    lease: JudgeLease,
+    lease: Lease,
     stop: &'k AtomicBool,
     clock: &'k dyn Fn() -> u32,
     sinks: Sinks<'o>,
+    metrics: Arc<JudgeMetrics>,
     examiner: Examiner<'k>,
     summary: Summary,
     /// True once a session was under way.
@@ -116,7 +117,6 @@ struct Judge<'k, 'o> {
     state: State,
     /// The state behind events that are written, while the store does not take it.
     pending: Option<State>,
-    renewed: Instant,
     flushed: Instant,
 }
 
@@ -139,22 +139,27 @@ pub fn run(
     output: &mut dyn Write,
 ) -> Result<Summary, JudgeError> {
     let sinks = Sinks::open(settings, env, output)?;
+    let metrics = Arc::new(JudgeMetrics::default());
+    if let Some(address) = &settings.listen {
+        monitor::start(address, &metrics)
+            .map_err(|cause| JudgeError::Listen { address: address.clone(), cause })?;
+    }
     let takes_first_seen = sinks.takes(Dataset::FirstSeen);
     let mut judge = Judge {
         settings,
         knowledge,
         mode,
-        lease: JudgeLease::new(holder, LEASE),
+        lease: Lease::new(holder),
         stop,
         clock,
         sinks,
+        metrics,
         examiner: Examiner::new(knowledge, settings, takes_first_seen),
         summary: Summary::default(),
         has_worked: false,
         is_learned: false,
         state: State::default(),
         pending: None,
-        renewed: Instant::now(),
         flushed: Instant::now(),
     };
     judge.run(options)?;
@@ -235,7 +240,9 @@ impl Judge<'_, '_> {
     fn rest(&self, pause: &mut Pause, error: &dyn std::error::Error) {
         let time = pause.next();
         if pause.is_first() {
-            tracing::warn!(cause = with_causes(error), "cannot judge, retrying");
+            let cause = with_causes(error);
+            tracing::warn!(cause, "cannot judge, retrying");
+            self.metrics.fail(format!("cannot judge: {cause}"));
         }
         self.sleep(time);
     }
@@ -244,12 +251,11 @@ impl Judge<'_, '_> {
     fn take_lease(&mut self, store: &mut Store) -> Result<bool, StepFailure> {
         let mut is_told = false;
         loop {
-            match store.judge().take(&self.lease, self.now()) {
-                Ok(()) => {
-                    self.renewed = Instant::now();
-                    return Ok(true);
-                }
+            let now = self.now();
+            match self.lease.take(store, now) {
+                Ok(()) => return Ok(true),
                 Err(error @ StoreError::Judged { .. }) if self.mode.wait => {
+                    self.metrics.wait();
                     if !std::mem::replace(&mut is_told, true) {
                         tracing::info!(cause = %error, "waiting for another judge");
                     }
@@ -287,7 +293,8 @@ impl Judge<'_, '_> {
                 ..State::default()
             }
         });
-        self.state.model = self.knowledge.model.digest().get(..12).unwrap_or_default().to_owned();
+        self.state.model =
+            self.knowledge.scorer.model.digest().get(..12).unwrap_or_default().to_owned();
         self.examiner.undo();
         if self.is_lost(store, &ends) {
             self.read_again(store, &ends)?;
@@ -380,7 +387,9 @@ impl Judge<'_, '_> {
             learned?;
         }
         for found in found.chunks(AGAIN) {
-            let events = self.examiner.examine(store, &mut next, found, &[], self.now())?;
+            let now = self.now();
+            let events =
+                self.examiner.examine(store, &mut next, found, &[], now, &mut self.lease)?;
             self.write(store, &events)?;
             self.renew(store)?;
             if self.is_stopped() {
@@ -403,6 +412,7 @@ impl Judge<'_, '_> {
                     if pause.end() {
                         tracing::info!("judging again");
                     }
+                    self.metrics.publish(&self.state, self.now());
                     match progress {
                         JudgeProgress::Worked => {}
                         JudgeProgress::Idle if self.mode.once => return Ok(Ended::Done),
@@ -464,7 +474,9 @@ impl Judge<'_, '_> {
         let beyond = (before - candidates.len()) as u64;
         next.counters.not_kept += beyond;
         next.counters.not_raised += beyond;
-        let events = self.examiner.examine_existing(store, &mut next, candidates, self.now())?;
+        let now = self.now();
+        let lease = &mut self.lease;
+        let events = self.examiner.examine_existing(store, &mut next, candidates, now, lease)?;
         if !self.mode.once {
             let before = std::mem::replace(&mut self.state, next.clone());
             let learned = self.learn(store, &HashSet::new());
@@ -502,8 +514,9 @@ impl Judge<'_, '_> {
             }
             return Ok(JudgeProgress::Idle);
         }
+        let (now, lease) = (self.now(), &mut self.lease);
         let events: Events =
-            self.examiner.examine(store, &mut next, &records, &failed, self.now())?;
+            self.examiner.examine(store, &mut next, &records, &failed, now, lease)?;
         self.write(store, &events)?;
         next.left = next.records.octets(&ends.records) + next.negatives.octets(&ends.negatives);
         self.commit(store, next)?;
@@ -545,7 +558,7 @@ impl Judge<'_, '_> {
             || self.mode.once
             || self.is_stopped();
         let flushed = if is_due { next.flush(store, self.settings.lifetime, now) } else { Ok(()) };
-        let written = flushed.and_then(|()| store.judge().commit(&self.lease, now, &next.encode()));
+        let written = flushed.and_then(|()| self.lease.commit(store, now, &next.encode()));
         if let Err(error) = written {
             self.pending = Some(next);
             return Err(error.into());
@@ -553,18 +566,14 @@ impl Judge<'_, '_> {
         if is_due {
             self.flushed = Instant::now();
         }
-        self.renewed = Instant::now();
         self.summary.add(&self.state.counters, &next.counters);
         self.state = next;
         Ok(())
     }
 
     fn renew(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        if self.renewed.elapsed() >= RENEW {
-            store.judge().take(&self.lease, self.now())?;
-            self.renewed = Instant::now();
-        }
-        Ok(())
+        let now = self.now();
+        self.lease.renew(store, now)
     }
 
     /// Keeps what is left, and gives the lease back. What fails here is repeated by the next judge.
@@ -578,7 +587,7 @@ impl Judge<'_, '_> {
             let next = self.state.clone();
             drop(self.commit(store, next));
         }
-        if let Err(error) = store.judge().release(&self.lease, self.now()) {
+        if let Err(error) = self.lease.release(store, self.now()) {
             tracing::debug!(%error, "cannot give the lease back");
         }
     }
@@ -587,57 +596,5 @@ impl Judge<'_, '_> {
 impl Summary {
     fn add(&mut self, before: &Counters, after: &Counters) {
         self.counters = self.counters.plus(&after.minus(before));
-    }
-}
-
-/// The ends of both kinds of names.
-struct Ends {
-    records: NameEnds,
-    negatives: NameEnds,
-}
-
-impl Ends {
-    fn read(store: &mut Store) -> Result<Self, StoreError> {
-        let mut reader = store.reader();
-        Ok(Self {
-            records: reader.name_ends(Kind::Record)?,
-            negatives: reader.name_ends(Kind::Negative)?,
-        })
-    }
-}
-
-/// Takes the latest names out of a backlog.
-fn take(store: &mut Store, kind: Kind, backlog: &mut Backlog) -> Result<Vec<NameBuf>, StoreError> {
-    let Some((from, until)) = backlog.latest() else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    let before = store.reader().names_before(kind, from, until, PIECE, &mut |text| {
-        found.extend(names(text).map(crate::name::Name::to_buf));
-    })?;
-    // Of each partition, the latest name is the last one.
-    found.reverse();
-    backlog.judged(before);
-    Ok(found)
-}
-
-/// Growing pauses between attempts.
-#[derive(Default)]
-struct Pause {
-    count: u32,
-}
-
-impl Pause {
-    fn next(&mut self) -> Duration {
-        let time = Duration::from_millis(100) * 2_u32.pow(self.count.min(8));
-        self.count = self.count.saturating_add(1);
-        time.min(LONGEST_PAUSE)
-    }
-
-    fn is_first(&self) -> bool {
-        self.count == 3
-    }
-
-    /// Ends a trouble; returns true if it was told.
-    fn end(&mut self) -> bool {
-        std::mem::take(&mut self.count) >= 3
     }
 }

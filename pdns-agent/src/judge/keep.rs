@@ -54,18 +54,22 @@ impl State {
             one.is_raised = is_raised;
             return;
         }
-        let day = kept.time / DAY;
-        if self.kept_on.day != day {
-            self.kept_on = KeptOn { day, classes: BTreeMap::new() };
-        }
-        let classes = &mut self.kept_on.classes;
-        let used = |class| classes.get(&class).copied().unwrap_or(0);
-        if kept.is_raised || self.budget.has_room(per_day, kept.class, used) {
-            *classes.entry(kept.class).or_default() += 1;
+        if self.may_keep(kept.class, kept.time, per_day) || kept.is_raised {
+            *self.kept_on.classes.entry(kept.class).or_default() += 1;
             self.unkept.push(kept);
         } else {
             self.counters.not_kept += 1;
         }
+    }
+
+    /// True if the day of a time has room for one more verdict of a class.
+    pub(super) fn may_keep(&mut self, class: AlertClass, time: u32, per_day: u32) -> bool {
+        let day = time / DAY;
+        if self.kept_on.day != day {
+            self.kept_on = KeptOn { day, classes: BTreeMap::new() };
+        }
+        let used = |class| self.kept_on.classes.get(&class).copied().unwrap_or(0);
+        self.budget.has_room(per_day, class, used)
     }
 
     /// Writes verdicts to the store, and once a day removes those that have ended. May be repeated.

@@ -42,6 +42,8 @@ pub struct JudgeSettings {
     pub protect: Vec<PathBuf>,
     /// The model file.
     pub model: Option<PathBuf>,
+    /// Address that serves metrics and health: an address and port, or the path of a Unix socket.
+    pub listen: Option<String>,
 }
 
 impl Default for JudgeSettings {
@@ -58,6 +60,7 @@ impl Default for JudgeSettings {
             webhook: None,
             protect: Vec::new(),
             model: None,
+            listen: None,
         }
     }
 }

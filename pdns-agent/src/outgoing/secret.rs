@@ -1,8 +1,8 @@
 //! Secrets: API keys and passwords, from the environment or a file.
 
 use super::OutgoingError;
+use crate::bounded_file::open_file;
 use std::fmt;
-use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ impl SecretSource {
             Self::File(path) => {
                 let shown = path.display();
                 let cannot = |cause| wrong(format!("cannot read the secret in {shown}: {cause}"));
-                let file = File::open(path).map_err(cannot)?;
+                let file = open_file(path).map_err(cannot)?;
                 let metadata = file.metadata().map_err(cannot)?;
                 if metadata.is_file() && metadata.mode() & 0o007 != 0 {
                     return Err(wrong(format!(

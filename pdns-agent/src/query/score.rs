@@ -193,9 +193,26 @@ pub fn assess(
     let facts = match scored_subject(subject)? {
         Subject::Addresses(address, _) => collect::address(store, scorer, address)?,
         Subject::Name(name) | Subject::Below(name) | Subject::AtOrBelow(name) => {
-            collect::name(store, scorer, name.as_name())?
+            return Ok(assess_stored(store, scorer, name.as_name(), false, now)?);
         }
     };
+    let tags = TagSet::of_subjects(store, &facts.tag_subjects())?.without_source(JUDGE_SOURCE);
+    Ok(scorer.assess_facts(&facts, Some(&tags), now))
+}
+
+/// Scores a name with what the store has about it, as [`assess`] does. `is_new` says that somebody saw its domain come, so
+/// that its age is known even on the first day of the store.
+///
+/// # Errors
+/// [`StoreError`] when the store cannot be read.
+pub fn assess_stored(
+    store: &mut Reader<'_>,
+    scorer: &Scorer,
+    name: Name<'_>,
+    is_new: bool,
+    now: u32,
+) -> Result<Assessment, StoreError> {
+    let facts = Facts { is_new, ..collect::name(store, scorer, name)? };
     let tags = TagSet::of_subjects(store, &facts.tag_subjects())?.without_source(JUDGE_SOURCE);
     Ok(scorer.assess_facts(&facts, Some(&tags), now))
 }

@@ -1,8 +1,10 @@
 //! TLS: the certificate and its key, reloaded when their files change.
 
+use crate::bounded_file::open_file;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -88,13 +90,16 @@ fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
         let path = path.to_owned();
         move |cause| TlsError::Read { what, path, cause }
     };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let opened = |path: &Path| open_file(path).map(BufReader::new).map_err(pem::Error::Io);
+    let chain: Vec<CertificateDer<'static>> = opened(certificate)
+        .and_then(|file| CertificateDer::pem_reader_iter(file).collect())
         .map_err(unread("certificates", certificate))?;
     if chain.is_empty() {
         return Err(TlsError::Empty(certificate.to_owned()));
     }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(unread("a private key", key))?;
+    let secret = opened(key)
+        .and_then(|mut file| PrivateKeyDer::from_pem_reader(&mut file))
+        .map_err(unread("a private key", key))?;
     let unfit =
         |cause| TlsError::Unfit { certificate: certificate.to_owned(), key: key.to_owned(), cause };
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -3,6 +3,7 @@
 //! Under `source`: for files that none of the readers understands, and for lists that people keep.
 
 use super::unpack;
+use crate::bounded_file::open_file;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -58,12 +59,13 @@ pub fn has_binary(bytes: &[u8]) -> bool {
     bytes.contains(&0) || bytes.iter().filter(|byte| is_control(byte)).count() * 20 > bytes.len()
 }
 
-/// Opens a file for reading, decompressed if it is compressed.
+/// Opens a file for reading, decompressed if it is compressed. Pipes and devices are refused, unless the program was
+/// given them open.
 ///
 /// # Errors
 /// The error of the system or the decompressor.
 pub fn open_unpacked(path: &Path) -> io::Result<Box<dyn Read + Send>> {
-    unpack::unpack(File::open(path)?).map(|(reader, _)| reader)
+    unpack::unpack(open_file(path)?).map(|(reader, _)| reader)
 }
 
 /// Reads the beginning of a regular file, unpacked, at most `most` bytes.

@@ -3,6 +3,8 @@
 
 mod ecs;
 mod following;
+mod ledger;
+mod monitored;
 mod sinks;
 
 use crate::cli::Site;
@@ -190,7 +192,8 @@ fn new_names_become_events_and_verdicts_that_silence_nothing() {
     for part in [
         "\"source\":\"pdns-judge\"",
         "\"kind\":\"interest\"",
-        "\"confidence\":43",
+        // Likeness, age, TTL, and an address of the feed in the same /24.
+        "\"confidence\":68",
         "\"model:",
         "\"mimic\"",
         "valid_until",

@@ -12,13 +12,16 @@
 use crate::redis::Redis;
 use crate::reference::python_json;
 use crate::run::{Home, run};
-use pdns_agent::analyze::{Labelled, Model, Report, TrainOptions, train};
+use pdns_agent::analyze::{Labelled, Model, Report, TrainOptions, squats, train};
 use pdns_agent::name::NameBuf;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// The lines of a list of names, without comments.
 fn lines(file: &str) -> Vec<String> {
@@ -196,6 +199,24 @@ fn bad_lines_and_bad_models_are_reported() {
     assert!(err.bytes().all(|octet| octet == b'\n' || (b' '..=b'~').contains(&octet)), "{err:?}");
 
     let home = Home::new();
+    // A pipe that nobody writes to is not waited for.
+    let pipe = home.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (command, option) in [
+        ("classify", "--model"),
+        ("mimics", "--protect"),
+        ("score", "--weights"),
+        ("score", "--top-list"),
+        ("intel", "list"),
+    ] {
+        let ended = match command {
+            "intel" => run(home.pdns().args(["intel", "import", "--dry-run"]).arg(&pipe), &[""; 0]),
+            _ => run(home.pdns().args([command, option]).arg(&pipe), &["example.com"]),
+        };
+        assert_eq!(ended.code, Some(2), "{command} {option}");
+        let why = "it is a FIFO, not a regular file";
+        assert!(ended.stderr.contains(why), "{command} {option}: {}", ended.stderr);
+    }
     let path = home.write("model", "PDNSDGA1 and no more");
     let ended = run(home.pdns().args(["classify", "--model"]).arg(&path), &["example.com"]);
     assert_eq!(ended.code, Some(2));
@@ -308,6 +329,74 @@ fn imitations_of_protected_names_are_found() {
 }
 
 #[test]
+fn names_are_read_as_they_are_printed() {
+    let mut input = String::new();
+    let mut wanted = Vec::new();
+    let symbols = (b'!'..=b'~').filter(|octet| !octet.is_ascii_alphanumeric());
+    for symbol in symbols.map(char::from) {
+        let name = NameBuf::parse(&format!("pay\\{symbol}pal.com")).unwrap().to_string();
+        writeln!(input, "{name}").unwrap();
+        wanted.push(name);
+    }
+    for (typed, name) in [
+        ("pay\\000pal.com", "pay\\000pal.com"),
+        ("*.paypa1.com", "*.paypa1.com"),
+        ("\\034paypal.com", "\\\"paypal.com"),
+        // What is pasted is read as before.
+        ("hxxp://evil.example.com/a/b.com", "evil.example.com"),
+        ("evil.example.com/run.sh", "evil.example.com"),
+        ("\"evil.example.com\"", "evil.example.com"),
+    ] {
+        writeln!(input, "{typed}").unwrap();
+        wanted.push(name.to_owned());
+    }
+    for command in ["mimics", "classify"] {
+        let (code, out, err) = typed(&[command, "-"], &input);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{command}");
+        let names: Vec<_> =
+            objects(&out).iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(names, wanted, "{command}");
+    }
+    let (code, _, err) =
+        typed(&["mimics", "-"], "192.0.2.0/24\n192.0.2.1\na b.com\nhttp:///a.com\n");
+    assert_eq!((code, err.matches("skipped").count()), (Some(2), 4), "{err}");
+}
+
+#[test]
+fn all_that_dnstwist_makes_is_listed() {
+    let domains = [
+        "paypal.com",
+        "my-bank.de",
+        "bbc.co.uk",
+        "microsoft.com",
+        "t-online.de",
+        "google.com",
+        "example.org",
+        "1und1.de",
+        "deutsche-bank.de",
+        "rolls-royce.com",
+    ];
+    let said = python_json("squats.py", &domains.map(OsStr::new), &[]);
+    let mut kinds = BTreeSet::new();
+    for domain in domains {
+        let name = NameBuf::parse(domain).unwrap();
+        let ours: BTreeSet<String> =
+            squats(name.as_name()).unwrap().iter().map(|squat| squat.name.to_string()).collect();
+        for (kind, names) in said[domain].as_object().unwrap() {
+            kinds.insert(kind.clone());
+            let missing: Vec<&Value> = names
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|name| !ours.contains(name.as_str().unwrap()))
+                .collect();
+            assert!(missing.is_empty(), "{kind} of {domain}: {missing:?}");
+        }
+    }
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
+}
+
+#[test]
 fn squats_that_are_possible_are_listed() {
     let home = Home::new();
     let possible = |words: &[&str]| run(home.pdns().args(["squats", "--possible"]), words);
@@ -328,4 +417,19 @@ fn squats_that_are_possible_are_listed() {
     let ended = possible(&["com"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("com is not a domain that can be imitated"), "{}", ended.stderr);
+    // Nothing ends without a name and without a reason.
+    for (words, why) in [
+        (&["paypal.com", "--kind", "levelsquat"][..], "the other domain may be any"),
+        (&["paypal.com", "--kind", "two-edits,levelsquat"], "there are too many"),
+        (&["xn--a.com"], "not a valid internationalized one"),
+        (&["xn--fiqs8s.com"], "look like none of a to z"),
+        (&["a\\000b.com"], "characters that no host name has"),
+    ] {
+        let ended = possible(words);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert!(ended.stderr.contains(why), "{words:?}: {}", ended.stderr);
+    }
+    let ended = possible(&["paypal.com", "--kind", "levelsquat,tld-swap", "--limit", "1"]);
+    assert_eq!((ended.code, objects(&ended.stdout).len()), (Some(0), 1));
+    assert!(ended.stderr.contains("levelsquat names cannot be listed"), "{}", ended.stderr);
 }

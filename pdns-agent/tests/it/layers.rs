@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("causes", 0),
     ("file_lock", 0),
     ("hex", 0),
+    ("monitor", 0),
     ("percent", 1),
     ("unix_socket", 0),
     ("sensors", 0),

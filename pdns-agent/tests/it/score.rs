@@ -74,7 +74,7 @@ fn value<'s>(score: &'s Value, name: &str) -> &'s str {
 fn site(fill: impl FnOnce(&mut Records)) -> Site {
     let site = Site::new();
     let mut records = Records::default();
-    records.add("www.old.example.org", "A", "198.51.100.1", 800 * DAY);
+    records.add("www.old.example.org", "A", "198.51.100.1", 1_300 * DAY);
     fill(&mut records);
     records.import(&site);
     site
@@ -318,6 +318,8 @@ fn further_evidence() {
     near("joe.top", "abused_tld", 0.4);
     near("joe.mooo.com", "age", -0.75);
     near("joe.top", "age", -1.5);
+    // On the first day of the store all names are new to it, so that nothing is known of their age, however long ago it was.
+    assert_eq!(part(&one(&site, "www.old.example.org"), "age"), None);
     near("flux-much.com", "fast_flux", 2.5);
     near("flux-old.com", "fast_flux", 0.0);
     near("rebound.com", "fast_flux", 0.0);

@@ -147,3 +147,31 @@ fn names_that_never_resolved_come_last() {
     let table = run(&mut site.pdns(), &["squats", "paypal.com", "--format", "table"]).with(&[0]);
     assert!(table.contains("1 failed"), "{table}");
 }
+
+#[test]
+fn octets_without_a_character_hide_no_imitation() {
+    let escaped = [
+        "pay\\032pal.com",
+        "payp\\000l.com",
+        "pay\\.pal.com",
+        "\\255paypal.com",
+        "paypal\\010.com",
+    ];
+    let records: Vec<_> =
+        escaped.iter().map(|name| (*name, "A", "45.61.2.1", 1_700_000_000)).collect();
+    let site = site(&records);
+    let found = squats(&site, &["paypal.com"]);
+    let (mut found, mut wanted) = (names(&found), escaped.to_vec());
+    found.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(found, wanted);
+    // Of what there cannot be, it says so.
+    for (words, why) in [
+        (&["paypal.com", "--kind", "two-edits,soundsquat"][..], "their likeness stays below 80"),
+        (&["xn--a.com"], "xn--a.com cannot be imitated: its label begins with xn--, but is not"),
+    ] {
+        let ended = run(site.pdns().arg("squats"), words);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert!(ended.stderr.contains(why), "{words:?}: {}", ended.stderr);
+    }
+}

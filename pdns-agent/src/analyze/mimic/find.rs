@@ -1,7 +1,8 @@
 //! From a name to the protected names that it imitates.
 
 use super::glyph::{Looks, UNKNOWN, folded, look_alike, looks, sound};
-use super::index::{Space, TWO_EDITS, deletes, edits, hash, suffix};
+use super::index::{Space, TWO_EDITS, behind_label, deletes, edits, hash, suffix};
+use super::words::{look_alike_with_words, runs, within_label, without_hyphens};
 use super::{HOST_WORDS, KEYWORDS, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind};
 use crate::analyze::subject::{Label, Scored};
 use crate::name::Name;
@@ -11,7 +12,7 @@ const MAX_CANDIDATES: usize = 4_096;
 /// Largest number of protected labels that may sound alike.
 const MAX_HEARD: usize = 64;
 /// Longest difference in which look-alikes are sought.
-const MAX_MIDDLE: usize = 12;
+pub(super) const MAX_MIDDLE: usize = 12;
 /// Largest number of answers.
 const MAX_ANSWERS: usize = 10;
 /// Labels below this length resemble too many others for an edit, or another suffix, to be worth a look: `bing` is one
@@ -21,10 +22,10 @@ const SHORT: usize = 4;
 pub(super) const LOOKED_FOR: usize = 5;
 
 /// A name that is compared with protected ones.
-struct Seen<'n> {
-    looks: Looks,
+pub(super) struct Seen<'n> {
+    pub(super) looks: Looks,
     /// The label as it looks, without hyphens.
-    plain: Vec<u8>,
+    pub(super) plain: Vec<u8>,
     suffix: &'n str,
     /// Labels before the registrable domain, left to right.
     above: Vec<&'n str>,
@@ -38,7 +39,7 @@ struct Seen<'n> {
 }
 
 /// A kind with its score.
-type Likeness = (MimicKind, u8);
+pub(super) type Likeness = (MimicKind, u8);
 
 impl<'n> Seen<'n> {
     fn new(name: Name<'n>) -> Option<Self> {
@@ -87,11 +88,10 @@ impl MimicIndex {
             let Some(group) = self.groups.get(number as usize) else { continue };
             let target = |place: &&u32| self.names.get(**place as usize);
             // The one with the same suffix, else the most important.
-            let same = group.names.iter().find(|place| {
-                target(place).is_some_and(|name| {
-                    name.split_once('.').is_some_and(|(_, own)| own == seen.suffix)
-                })
-            });
+            let same = group
+                .names
+                .iter()
+                .find(|place| target(place).is_some_and(|name| behind_label(name) == seen.suffix));
             let Some(place) = same.or(group.names.first()) else { continue };
             let Some(protected) = target(&place) else { continue };
             if **protected == *seen.domain {
@@ -140,18 +140,19 @@ impl MimicIndex {
         self.lookup(hash(Space::Folded, folded(label).into_iter()), &mut found);
         self.lookup(text(&seen.plain), &mut found);
         self.lookup(text(&seen.joined), &mut found);
+        let looking_alike = |text: &[u8]| hash(Space::Folded, folded(text).into_iter());
         for part in seen.above.iter().map(|label| label.as_bytes()).chain([label.as_slice()]) {
             self.lookup(text(part), &mut found);
-            if part.contains(&b'-') {
-                part.split(|octet| *octet == b'-')
-                    .for_each(|token| self.lookup(text(token), &mut found));
+            for (_, run) in runs(part).filter(|_| part.contains(&b'-')) {
+                self.lookup(text(run), &mut found);
+                self.lookup(hash(Space::Text, without_hyphens(run)), &mut found);
             }
         }
-        let looking_alike = |text: &[u8]| hash(Space::Folded, folded(text).into_iter());
         if label.contains(&b'-') {
-            let tokens =
-                label.split(|octet| *octet == b'-').filter(|token| token.len() >= LOOKED_FOR);
-            tokens.for_each(|token| self.lookup(looking_alike(token), &mut found));
+            for (_, run) in runs(label).filter(|(_, run)| run.len() >= LOOKED_FOR) {
+                self.lookup(looking_alike(run), &mut found);
+                self.lookup(looking_alike(&without_hyphens(run).collect::<Vec<_>>()), &mut found);
+            }
         }
         for word in KEYWORDS {
             for rest in [label.strip_prefix(word.as_bytes()), label.strip_suffix(word.as_bytes())] {
@@ -173,10 +174,10 @@ impl MimicIndex {
 
 /// A name and a protected label.
 #[derive(Clone, Copy)]
-struct Pair<'p> {
-    seen: &'p Seen<'p>,
+pub(super) struct Pair<'p> {
+    pub(super) seen: &'p Seen<'p>,
     /// The protected label.
-    own: &'p [u8],
+    pub(super) own: &'p [u8],
     protected: &'p str,
     /// True if both names have the same suffix.
     same: bool,
@@ -216,9 +217,14 @@ fn whole_label(pair: Pair<'_>) -> Option<Likeness> {
     if seen.plain.iter().eq(plain.clone()) {
         return pick(MimicKind::Hyphenation, 92, 74);
     }
-    let suffix = protected.split_once('.').map_or("", |(_, suffix)| suffix);
-    let suffix = suffix.bytes().filter(|octet| !b".-".contains(octet));
-    if seen.plain.iter().copied().eq(plain.clone().copied().chain(suffix)) {
+    let suffix = behind_label(protected).bytes().filter(|octet| !b".-".contains(octet));
+    if seen.plain.iter().copied().eq(plain.clone().copied().chain(suffix.clone())) {
+        return Some((MimicKind::Various, 90));
+    }
+    // The dot before the suffix stands elsewhere, or is left out.
+    let is_longer = seen.plain.len() > plain.clone().count();
+    let all = seen.plain.iter().copied().chain(without_hyphens(seen.suffix.as_bytes()));
+    if is_longer && all.filter(|octet| *octet != b'.').eq(plain.clone().copied().chain(suffix)) {
         return Some((MimicKind::Various, 90));
     }
     if seen.plain.strip_prefix(b"www").is_some_and(|rest| rest.iter().eq(plain)) {
@@ -289,7 +295,7 @@ fn is_within(a: &[u8], b: &[u8], edits: usize) -> bool {
 }
 
 /// Both texts without what they begin and end with alike.
-fn middle<'t>(a: &'t [u8], b: &'t [u8]) -> (&'t [u8], &'t [u8]) {
+pub(super) fn middle<'t>(a: &'t [u8], b: &'t [u8]) -> (&'t [u8], &'t [u8]) {
     let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
     let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -325,88 +331,6 @@ fn edit_kind(label: &[u8], left: &[u8], right: &[u8], own: &[u8]) -> Option<Mimi
         (&[a, b], &[c, d]) if a == d && b == c => MimicKind::Transposition,
         _ => return None,
     })
-}
-
-/// The protected label within the label, with other words around it.
-fn within_label(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
-    let label = seen.looks.text.as_slice();
-    if label.len() <= own.len() {
-        return None;
-    }
-    let is_word = |text: &[u8]| KEYWORDS.iter().any(|word| word.as_bytes() == text);
-    let tokens = || label.split(|octet| *octet == b'-').filter(|token| !token.is_empty());
-    if tokens().any(|token| token == own) {
-        let (others, words) =
-            tokens().filter(|token| *token != own).fold((0, 0), |(others, words), token| {
-                (others + 1, words + usize::from(is_word(token)))
-            });
-        let kind = if others > 1 { MimicKind::Combosquat } else { MimicKind::Dictionary };
-        let score = match (words, own.len()) {
-            (0, ..5) => 50,
-            (0, _) => 70,
-            _ if words == others => 91,
-            (_, ..4) => 76,
-            _ => 86,
-        };
-        return Some((kind, score));
-    }
-    let at = label.windows(own.len()).position(|part| part == own)?;
-    let before = label.get(..at).unwrap_or_default();
-    let behind = label.get(at + own.len()..).unwrap_or_default();
-    let trim =
-        |text: &[u8]| -> Vec<u8> { text.iter().copied().filter(|octet| *octet != b'-').collect() };
-    let is_plain = |text: &[u8]| text.is_empty() || is_word(&trim(text));
-    let added = before.len() + behind.len();
-    if is_plain(before) && is_plain(behind) {
-        let score = match own.len() {
-            ..3 if added < 4 => 60,
-            ..4 => 80,
-            _ => 88,
-        };
-        return Some((MimicKind::Dictionary, score));
-    }
-    // An unknown word beside it: many honest names hold a short one.
-    let score = match own.len() {
-        ..5 => return None,
-        5 | 6 => 56,
-        7 | 8 => 64,
-        _ => 70,
-    };
-    Some((MimicKind::Combosquat, score))
-}
-
-/// Likeness of a label that looks like the protected one, with nothing but common words around it.
-fn look_alike_with_words(Pair { seen, own, .. }: Pair<'_>) -> Option<Likeness> {
-    let label = seen.looks.text.as_slice();
-    if own.len() < LOOKED_FOR || label.len() <= own.len() {
-        return None;
-    }
-    let is_word = |text: &[u8]| KEYWORDS.iter().any(|word| word.as_bytes() == text);
-    let is_alike = |text: &[u8]| {
-        let (left, right) = middle(text, own);
-        text.len() >= LOOKED_FOR
-            && !right.is_empty()
-            && left.len().max(right.len()) <= MAX_MIDDLE
-            && look_alike(left, right)
-    };
-    let tokens = || label.split(|octet| *octet == b'-').filter(|token| !token.is_empty());
-    let (others, words, alike) = tokens().fold((0, 0, 0), |(others, words, alike), token| {
-        if is_word(token) {
-            (others, words + 1, alike)
-        } else if is_alike(token) {
-            (others, words, alike + 1)
-        } else {
-            (others + 1, words, alike)
-        }
-    });
-    if (others, alike) == (0, 1) && words > 0 {
-        return Some((MimicKind::Combosquat, 90));
-    }
-    let is_joined = KEYWORDS.iter().any(|word| {
-        let word = word.as_bytes();
-        [label.strip_prefix(word), label.strip_suffix(word)].into_iter().flatten().any(is_alike)
-    });
-    is_joined.then_some((MimicKind::Combosquat, 86))
 }
 
 /// The protected name as labels of another domain.
@@ -465,6 +389,32 @@ mod tests {
         is("ebay-login.com", "ebay.com", MimicKind::Dictionary);
         is("paypla.com", "paypal.com", MimicKind::Transposition);
         is("paypal.top", "paypal.com", MimicKind::TldSwap);
+    }
+
+    #[test]
+    fn hyphens_of_a_brand_do_not_hide_it_among_words() {
+        let protected = ["t-online.de", "my-bank.de", "paypal.com", "rolls-royce.com", "bbc.co.uk"];
+        for (name, target) in [
+            ("t-online-account-login.de", "t-online.de"),
+            ("login-t-online-account.net", "t-online.de"),
+            ("tonline-login.de", "t-online.de"),
+            ("mybank-login.de", "my-bank.de"),
+            ("mybanklogin.de", "my-bank.de"),
+            ("my-banklogin.top", "my-bank.de"),
+            ("rolls-r0yce-login.com", "rolls-royce.com"),
+            ("rollsr0yce-shop.com", "rolls-royce.com"),
+            ("pay-pal-login.com", "paypal.com"),
+            ("pay-pa1-login.com", "paypal.com"),
+            ("paypal-paypal.com", "paypal.com"),
+            ("bbcco.uk", "bbc.co.uk"),
+            ("paypalc.om", "paypal.com"),
+        ] {
+            let found = worth_a_look(&protected, name).map(|(target, _)| target);
+            assert_eq!(found.as_deref(), Some(target), "{name}");
+        }
+        for honest in ["t-shirts-online.de", "my-own-bank.de", "bank-login.de", "rolls-shop.com"] {
+            assert_eq!(worth_a_look(&protected, honest), None, "{honest}");
+        }
     }
 
     #[test]

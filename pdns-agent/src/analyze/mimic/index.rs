@@ -125,7 +125,20 @@ pub(super) fn edits(length: usize) -> usize {
 
 /// The suffix of a registrable domain: all behind its first label.
 pub(super) fn suffix(registrable: Name<'_>) -> &str {
-    registrable.as_str().split_once('.').map_or("", |(_, suffix)| suffix)
+    behind_label(registrable.as_str())
+}
+
+/// The text of a domain behind its first label, which may have dots of its own: those are escaped.
+pub(super) fn behind_label(domain: &str) -> &str {
+    let mut octets = domain.bytes().enumerate();
+    while let Some((at, octet)) = octets.next() {
+        match octet {
+            b'.' => return domain.get(at + 1..).unwrap_or_default(),
+            b'\\' => drop(octets.next()),
+            _ => {}
+        }
+    }
+    ""
 }
 
 impl MimicIndex {
@@ -203,7 +216,7 @@ impl MimicIndex {
     fn fill(&mut self) {
         let size = |group: &Group| {
             let n = group.label.len();
-            4 + group.names.len() * 2 + if edits(n) == 2 { n * (n + 1) / 2 } else { n }
+            5 + group.names.len() * 3 + if edits(n) == 2 { n * (n + 1) / 2 } else { n }
         };
         let mut table = Vec::with_capacity(self.groups.iter().map(size).sum());
         for (place, group) in (0_u64..).zip(&self.groups) {
@@ -216,13 +229,17 @@ impl MimicIndex {
                 put(hash(Space::Sound, sound(label).into_iter()));
             }
             let plain = label.iter().copied().filter(|octet| *octet != b'-');
+            put(hash(Space::Folded, folded(&plain.clone().collect::<Vec<_>>()).into_iter()));
             put(hash(Space::Text, plain.clone()));
             put(hash(Space::Text, b"www".iter().copied().chain(plain.clone())));
             for name in &group.names {
                 let Some(name) = self.names.get(*name as usize) else { continue };
-                let suffix = name.split_once('.').map_or("", |(_, suffix)| suffix);
-                let suffix = suffix.bytes().filter(|octet| !b".-".contains(octet));
+                let suffix = behind_label(name).bytes().filter(|octet| !b".-".contains(octet));
                 put(hash(Space::Text, plain.clone().chain(suffix)));
+                if let Some((before, _)) = behind_label(name).rsplit_once('.') {
+                    let before = before.bytes().filter(|octet| !b".-".contains(octet));
+                    put(hash(Space::Text, plain.clone().chain(before)));
+                }
             }
         }
         table.sort_unstable();

@@ -13,9 +13,10 @@ use super::KEYWORDS;
 use super::find::LOOKED_FOR;
 use super::glyph::{look_alike_classes, looks};
 use super::index::suffix;
-use crate::analyze::subject::{Label, Scored};
+use super::words::runs;
+use crate::analyze::subject::{Label, Scored, escaped};
 use crate::name::Name;
-use memchr::{memchr_iter, memmem, memrchr};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 /// Ways of the bytes of a name through an automaton: the next state for each state and byte. The last state is kept.
 struct Automaton {
@@ -59,6 +60,22 @@ impl Automaton {
     }
 }
 
+/// Writes a line without its escapes; false if there are none. A dot within a label becomes something that divides nothing.
+fn unescape(line: &[u8], octets: &mut Vec<u8>) -> bool {
+    if memchr(b'\\', line).is_none() {
+        return false;
+    }
+    octets.clear();
+    let mut rest = line.iter().copied();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'\\' => Some(escaped(&mut rest)).filter(|octet| *octet != b'.').unwrap_or(0),
+            octet => octet,
+        });
+    }
+    true
+}
+
 fn at(table: &[u8; 256], byte: u8) -> u8 {
     table.get(usize::from(byte)).copied().unwrap_or(0)
 }
@@ -73,7 +90,7 @@ pub struct Screen {
     suffix: Box<[u8]>,
     /// Class of each byte; bytes that look like nothing else are their own.
     classes: [u8; 256],
-    /// The classes of the label, each once in a row.
+    /// The classes of the label without hyphens, each once in a row.
     own_classes: Box<[u8]>,
     within: Automaton,
     alike: Option<Automaton>,
@@ -91,13 +108,15 @@ impl Screen {
         }
         let classes = look_alike_classes();
         let class = |byte: u8| at(&classes, byte);
-        let mut own_classes: Vec<u8> = own.iter().map(|&byte| class(byte)).collect();
+        let letters = own.iter().filter(|&&byte| byte != b'-');
+        let mut own_classes: Vec<u8> = letters.map(|&byte| class(byte)).collect();
         own_classes.dedup();
         let is_passed_over = |byte: u8| b".-".contains(&byte);
         let plain: Vec<u8> = own.iter().copied().filter(|&byte| !is_passed_over(byte)).collect();
         let within = Automaton::new(&plain, |byte| (!is_passed_over(byte)).then_some(byte), false);
-        let alike = (own.len() >= LOOKED_FOR)
-            .then(|| Automaton::new(&own_classes, |byte| Some(class(byte)), true));
+        let alike = (own.len() >= LOOKED_FOR).then(|| {
+            Automaton::new(&own_classes, |byte| (byte != b'-').then(|| class(byte)), true)
+        });
         Some(Self {
             protected: scored.registrable.as_str().as_bytes().into(),
             own: own.into(),
@@ -112,6 +131,7 @@ impl Screen {
     /// Passes the lines of a block that may imitate the protected name to `each`. A block has a newline behind each name,
     /// in canonical text.
     pub fn search<'b>(&self, block: &'b [u8], each: &mut dyn FnMut(&'b [u8])) {
+        let mut octets = Vec::new();
         let mut unicode = memmem::find_iter(block, b"xn--").peekable();
         let mut start = 0;
         for end in memchr_iter(b'\n', block) {
@@ -120,7 +140,11 @@ impl Screen {
             while unicode.next_if(|&at| at < end).is_some() {
                 is_unicode = true;
             }
-            if (is_unicode || self.may_imitate(line)) && !self.is_protected(line) {
+            let passes = is_unicode || self.may_imitate(line) || {
+                // Labels are compared without escapes, which are longer than what they stand for.
+                unescape(line, &mut octets) && self.may_imitate(&octets)
+            };
+            if passes && !self.is_protected(line) {
                 each(line);
             }
             start = end + 1;
@@ -128,8 +152,13 @@ impl Screen {
     }
 
     fn is_protected(&self, line: &[u8]) -> bool {
-        line.strip_suffix(&*self.protected)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with(b"."))
+        // A dot behind an odd number of backslashes is one within a label.
+        let is_divided = |rest: &[u8]| {
+            rest.strip_suffix(b".").is_some_and(|label| {
+                label.iter().rev().take_while(|octet| **octet == b'\\').count() % 2 == 0
+            })
+        };
+        line.strip_suffix(&*self.protected).is_some_and(|rest| rest.is_empty() || is_divided(rest))
     }
 
     fn may_imitate(&self, line: &[u8]) -> bool {
@@ -163,11 +192,11 @@ impl Screen {
                 || label.ends_with(self.own.get(half + 1..).unwrap_or_default()))
     }
 
-    /// Both have the same classes in the same order.
+    /// Both have the same classes in the same order, hyphens aside.
     fn looks_alike(&self, text: &[u8]) -> bool {
         let mut left = self.own_classes.iter();
         let mut last = None;
-        for &byte in text {
+        for &byte in text.iter().filter(|&&byte| byte != b'-') {
             let class = at(&self.classes, byte);
             if last == Some(class) {
                 continue;
@@ -180,13 +209,12 @@ impl Screen {
         left.next().is_none()
     }
 
-    /// Some label, or a part of it between hyphens, looks like the protected one, perhaps with a common word before or
+    /// Some label, or parts of it between hyphens, look like the protected one, perhaps with a common word before or
     /// behind it.
     fn has_alike_beside_words(&self, line: &[u8]) -> bool {
         let is_alike = |text: &[u8]| text.len() >= LOOKED_FOR && self.looks_alike(text);
         line.split(|&byte| byte == b'.').any(|label| {
-            let mut tokens = label.split(|&byte| byte == b'-');
-            tokens.any(is_alike)
+            runs(label).any(|(_, text)| is_alike(text))
                 || KEYWORDS.iter().any(|word| {
                     let word = word.as_bytes();
                     label.strip_prefix(word).is_some_and(is_alike)
@@ -235,7 +263,7 @@ mod tests {
             let index = MimicIndex::new(std::slice::from_ref(&protected));
             let screen = Screen::new(protected.as_name()).unwrap();
             let (mut alike, mut all) = (0, 0);
-            for squat in squats(protected.as_name()) {
+            for squat in squats(protected.as_name()).unwrap() {
                 let found = index.find(squat.name.as_name());
                 all += 1;
                 if found.first().is_some_and(|mimic| mimic.score >= MIMIC_LIMIT) {
@@ -262,6 +290,15 @@ mod tests {
             "papyal.com",
             "xn--anything.com",
             "PAYPALX.com",
+            // Octets that have escapes.
+            "pay\\032pal.com",
+            "payp\\000l.com",
+            "paypal\\010.com",
+            "\\.paypal.com",
+            "pay\\.pal.com",
+            "paypa\\255.com",
+            "x\\000y.paypal.com.b.example",
+            "pay-pa1-login.top",
         ] {
             assert!(passes(&screen, &read(name)), "{name}");
         }
@@ -277,11 +314,8 @@ mod tests {
         let change = prop_oneof![
             (0..label.len(), "[a-z0-9-]")
                 .prop_map(move |(at, with)| { label[..at].to_owned() + &with + &label[at + 1..] }),
-            (0..=label.len(), "[a-z0-9.-]|nn|rn|cl|vv|lb|dl|lc").prop_map(move |(at, with)| label
-                [..at]
-                .to_owned()
-                + &with
-                + &label[at..]),
+            (0..=label.len(), "[a-z0-9.-]|nn|rn|cl|vv|lb|dl|lc|\\\\000|\\\\255|\\\\\\.")
+                .prop_map(move |(at, with)| label[..at].to_owned() + &with + &label[at..]),
             (0..label.len()).prop_map(move |at| label[..at].to_owned() + &label[at + 1..]),
             (0..label.len(), 0..label.len(), "[a-z0-9]|nn|rn|cl|vv|lb|dl|lc").prop_map(
                 move |(a, b, with)| {

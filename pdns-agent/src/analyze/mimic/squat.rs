@@ -5,175 +5,15 @@
 
 use super::glyph::looks;
 use super::index::suffix;
+use super::tables::{CYRILLIC, GLYPHS, KEYS, LETTERS, PAIRED, SOUNDS, SUFFIXES};
 use super::{KEYWORDS, MimicKind};
 use crate::analyze::subject::{Label, Scored};
+use crate::name::suffix::{has_listed, registrable};
 use crate::name::{MAX_LABEL, Name, NameBuf};
 use std::collections::BTreeSet;
 
 /// Largest number of names; two exchanged look-alikes in a long label make more.
 pub(super) const MAX_SQUATS: usize = 200_000;
-
-/// Neighbours on keyboards, in English, German and French layout.
-const KEYS: &[(u8, &[u8])] = &[
-    (b'1', b"2q0"),
-    (b'2', b"13wqaz"),
-    (b'3', b"24ewze"),
-    (b'4', b"35rer"),
-    (b'5', b"46trt"),
-    (b'6', b"57ytzy"),
-    (b'7', b"68uyzu"),
-    (b'8', b"79iui"),
-    (b'9', b"80oio"),
-    (b'0', b"9po1"),
-    (b'a', b"qwszy2"),
-    (b'b', b"vghn"),
-    (b'c', b"xdfv"),
-    (b'd', b"serfcx"),
-    (b'e', b"34rdswz"),
-    (b'f', b"drtgvc"),
-    (b'g', b"ftyhbvz"),
-    (b'h', b"gyujnbz"),
-    (b'i', b"89okju"),
-    (b'j', b"huikmn"),
-    (b'k', b"ijolm"),
-    (b'l', b"kopm"),
-    (b'm', b"njklp"),
-    (b'n', b"bhjm"),
-    (b'o', b"90plki"),
-    (b'p', b"0lom"),
-    (b'q', b"12wasz"),
-    (b'r', b"45tfde"),
-    (b's', b"awedxzqy"),
-    (b't', b"56ygfrz"),
-    (b'u', b"78ijhyz"),
-    (b'v', b"cfgb"),
-    (b'w', b"23esaqx"),
-    (b'x', b"zsdcyw"),
-    (b'y', b"67uhgtasx"),
-    (b'z', b"asx67uhgt23se"),
-];
-
-/// ASCII texts that look like a character or two (dnstwist's table).
-const GLYPHS: &[(&str, &[&str])] = &[
-    ("0", &["o"]),
-    ("1", &["l", "i"]),
-    ("3", &["8"]),
-    ("6", &["9"]),
-    ("8", &["3"]),
-    ("9", &["6"]),
-    ("b", &["d", "lb"]),
-    ("c", &["e"]),
-    ("d", &["b", "cl", "dl"]),
-    ("e", &["c"]),
-    ("g", &["q"]),
-    ("h", &["lh"]),
-    ("i", &["1", "l"]),
-    ("k", &["lc"]),
-    ("l", &["1", "i"]),
-    ("m", &["n", "nn", "rn", "rr"]),
-    ("n", &["m", "r"]),
-    ("o", &["0"]),
-    ("q", &["g"]),
-    ("u", &["v"]),
-    ("v", &["u"]),
-    ("w", &["vv"]),
-    ("rn", &["m"]),
-    ("cl", &["d"]),
-];
-
-/// Words that are put together in pairs.
-const PAIRED: &[&str] = &[
-    "account", "auth", "billing", "confirm", "help", "login", "mail", "my", "online", "pay",
-    "portal", "recovery", "secure", "security", "service", "shop", "signin", "support", "update",
-    "verify", "wallet", "web",
-];
-
-/// Unicode letters that look like a character, of which registries allow some.
-const LETTERS: &[(char, &str)] = &[
-    ('a', "àáâãäåāăąạảаα"),
-    ('b', "ḃƀɓьв"),
-    ('c', "çćĉċčсϲ"),
-    ('d', "ďđḍԁ"),
-    ('e', "èéêëēĕėęěẹе"),
-    ('f', "ƒḟ"),
-    ('g', "ĝğġģɡ"),
-    ('h', "ĥħḥһ"),
-    ('i', "ìíîïĩīĭįıіι"),
-    ('j', "ĵјϳ"),
-    ('k', "ķкκ"),
-    ('l', "ĺļľłḷӏ"),
-    ('m', "ṁṃм"),
-    ('n', "ñńņňṇпη"),
-    ('o', "òóôõöøōŏőọоο"),
-    ('p', "ṗрρ"),
-    ('q', "ԛɋ"),
-    ('r', "ŕŗřг"),
-    ('s', "śŝşšșѕ"),
-    ('t', "ţťŧțтτ"),
-    ('u', "ùúûüũūŭůűųυ"),
-    ('v', "ṽѵν"),
-    ('w', "ŵẁẃẅѡԝ"),
-    ('x', "ẋхχ"),
-    ('y', "ýÿŷуγ"),
-    ('z', "źżžẓᴢ"),
-];
-
-/// Cyrillic letters that look like Latin ones.
-const CYRILLIC: &[(u8, char)] = &[
-    (b'a', 'а'),
-    (b'b', 'ь'),
-    (b'c', 'с'),
-    (b'd', 'ԁ'),
-    (b'e', 'е'),
-    (b'g', 'ԍ'),
-    (b'h', 'һ'),
-    (b'i', 'і'),
-    (b'j', 'ј'),
-    (b'k', 'к'),
-    (b'l', 'ӏ'),
-    (b'm', 'м'),
-    (b'o', 'о'),
-    (b'p', 'р'),
-    (b'q', 'ԛ'),
-    (b's', 'ѕ'),
-    (b't', 'т'),
-    (b'v', 'ѵ'),
-    (b'w', 'ԝ'),
-    (b'x', 'х'),
-    (b'y', 'у'),
-];
-
-/// Spellings of one sound.
-const SOUNDS: &[(&str, &str)] = &[
-    ("c", "k"),
-    ("ck", "k"),
-    ("ph", "f"),
-    ("s", "z"),
-    ("x", "ks"),
-    ("qu", "kw"),
-    ("ee", "ea"),
-    ("oo", "u"),
-    ("ay", "ai"),
-    ("y", "ie"),
-    ("er", "or"),
-    ("ce", "se"),
-    ("two", "2"),
-    ("to", "2"),
-    ("for", "4"),
-    ("four", "4"),
-    ("ate", "8"),
-    ("you", "u"),
-];
-
-/// Suffixes under which a name is imitated most (dnstwist's list of abused ones, and common ones).
-const SUFFIXES: &[&str] = &[
-    "com", "net", "org", "info", "biz", "co", "io", "app", "dev", "online", "site", "top", "xyz",
-    "shop", "store", "click", "live", "club", "icu", "vip", "buzz", "cyou", "link", "work", "ru",
-    "cn", "de", "uk", "co.uk", "fr", "it", "nl", "pl", "eu", "us", "ca", "in", "br", "com.br",
-    "jp", "au", "com.au", "me", "tv", "cc", "cf", "ga", "gq", "ml", "tk", "pw", "su", "ws",
-    "support", "services", "space", "website", "tech", "pro", "mobi", "name", "cloud", "world",
-    "today", "life", "fun",
-];
 
 /// A name that would imitate another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,41 +32,78 @@ struct Squats<'n> {
     all: Vec<Squat>,
 }
 
-/// The names that would imitate the registrable domain of a name, by kind; at most 200,000.
-#[must_use]
-pub fn squats(name: Name<'_>) -> Vec<Squat> {
+/// Reason why nothing that would imitate a domain can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSquats {
+    /// A public suffix, or the root.
+    #[error("it is not below a public suffix")]
+    NoDomain,
+    /// A label that begins like an internationalised one, and is none.
+    #[error("its label begins with xn--, but is not a valid internationalized one (UTS #46)")]
+    InvalidIdn,
+    /// Letters of another script.
+    #[error("its letters look like none of a to z")]
+    OtherLetters,
+    /// Characters that no host name has.
+    #[error(
+        "its label has characters that no host name has, so that nobody can register one like it"
+    )]
+    NoHostName,
+}
+
+/// The label of the registrable domain of a name as it looks, and whether it is internationalised.
+fn imitated(name: Name<'_>) -> Result<(String, bool), NoSquats> {
     let scored = Scored::new(name);
     let label = Label::new(scored.label);
-    let is_host = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
-    // Of a label in Unicode, those that would imitate what it looks like.
     let looks = looks(label.octets());
-    let Some(text) = std::str::from_utf8(&looks.text)
-        .ok()
-        .filter(|text| text.bytes().all(|octet| is_host(&octet)))
-    else {
-        return Vec::new();
-    };
-    let suffix = suffix(scored.registrable);
-    if text.is_empty() || suffix.is_empty() || text.starts_with("xn--") {
-        return Vec::new();
+    if looks.text.is_empty() || suffix(scored.registrable).is_empty() {
+        return Err(NoSquats::NoDomain);
     }
+    if looks.text.starts_with(b"xn--") {
+        return Err(NoSquats::InvalidIdn);
+    }
+    let is_host = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
+    match String::from_utf8(looks.text) {
+        Ok(text) if text.as_bytes().iter().all(is_host) => Ok((text, looks.is_idn)),
+        _ if looks.is_idn => Err(NoSquats::OtherLetters),
+        _ => Err(NoSquats::NoHostName),
+    }
+}
+
+/// Says why [`squats`] lists nothing for a name, if so.
+///
+/// # Errors
+/// [`NoSquats`] for a domain that nothing would imitate.
+pub fn imitable(name: Name<'_>) -> Result<(), NoSquats> {
+    imitated(name).map(drop)
+}
+
+/// The names that would imitate the registrable domain of a name, by kind; at most 200,000. Of a label in Unicode, those
+/// that would imitate what it looks like.
+///
+/// # Errors
+/// [`NoSquats`] for a domain that nothing would imitate.
+pub fn squats(name: Name<'_>) -> Result<Vec<Squat>, NoSquats> {
+    let (text, is_idn) = imitated(name)?;
+    let scored = Scored::new(name);
+    let (text, suffix) = (text.as_str(), suffix(scored.registrable));
     let mut squats = Squats {
         suffix,
         label: text,
         seen: BTreeSet::from([scored.registrable.to_string()]),
         all: Vec::new(),
     };
-    if looks.is_idn {
+    if is_idn {
         squats.put_name(MimicKind::Homoglyph, &format!("{text}.{suffix}"));
     }
     squats.edits();
     squats.words();
     squats.suffixes();
-    squats.unicode();
+    squats.cyrillic();
     squats.sounds();
-    squats.glyphs();
+    squats.look_alikes();
     squats.all.sort_unstable();
-    squats.all
+    Ok(squats.all)
 }
 
 impl Squats<'_> {
@@ -354,6 +231,21 @@ impl Squats<'_> {
         if let Some((_, last)) = suffix.rsplit_once('.') {
             self.put_name(MimicKind::Various, &format!("{label}.{last}"));
         }
+        // The dot before the suffix is left out, or a suffix is left behind it: `.om` of `.com`.
+        for (at, _) in suffix.char_indices().skip(1) {
+            let (before, behind) = suffix.split_at_checked(at).unwrap_or_default();
+            let moved = format!(
+                "{label}{}.{}",
+                before.trim_end_matches('.'),
+                behind.trim_start_matches('.')
+            );
+            let is_domain = |name: &NameBuf| {
+                has_listed(name.as_name()) && registrable(name.as_name()) == Some(name.as_name())
+            };
+            if NameBuf::parse(&moved).is_ok_and(|name| is_domain(&name)) {
+                self.put_name(MimicKind::Various, &moved);
+            }
+        }
         for text in [
             format!("{label}{joined}"),
             format!("{label}-{joined}"),
@@ -365,27 +257,23 @@ impl Squats<'_> {
         }
     }
 
-    /// Letters outside ASCII: all of the label in Cyrillic, or one letter.
-    fn unicode(&mut self) {
+    /// All of the label in Cyrillic.
+    fn cyrillic(&mut self) {
         let known = |octet: u8| {
             CYRILLIC.iter().find(|(latin, _)| *latin == octet).map(|(_, letter)| *letter)
         };
         let whole: Option<String> = self.label.bytes().map(known).collect();
-        let mut texts: Vec<(MimicKind, String)> =
-            whole.map(|text| (MimicKind::Cyrillic, text)).into_iter().collect();
-        for (before, behind) in self.cuts() {
-            let mut rest = behind.chars();
-            let Some(char) = rest.next() else { continue };
-            let letters =
-                LETTERS.iter().find(|(latin, _)| *latin == char).map_or("", |(_, letters)| letters);
-            texts.extend(letters.chars().map(|letter| {
-                (MimicKind::Homoglyph, format!("{before}{letter}{}", rest.as_str()))
-            }));
+        if let Some(text) = whole {
+            self.put_unicode(MimicKind::Cyrillic, &text);
         }
-        for (kind, text) in texts {
-            if let Ok(label) = idna::domain_to_ascii(&text) {
-                self.put(kind, &label);
-            }
+    }
+
+    /// Adds a label that may be Unicode.
+    fn put_unicode(&mut self, kind: MimicKind, text: &str) {
+        if text.is_ascii() {
+            self.put(kind, text);
+        } else if let Ok(label) = idna::domain_to_ascii(text) {
+            self.put(kind, &label);
         }
     }
 
@@ -399,26 +287,37 @@ impl Squats<'_> {
         }
     }
 
-    /// One or two look-alikes in ASCII.
-    fn glyphs(&mut self) {
-        let change = |text: &str| -> Vec<String> {
-            let pairs =
-                GLYPHS.iter().flat_map(|(from, all)| all.iter().map(move |to| (*from, *to)));
-            pairs.flat_map(|(from, to)| replaced(text, from, to)).collect()
-        };
-        let once = change(self.label);
+    /// One or two characters that look alike, in ASCII or Unicode.
+    fn look_alikes(&mut self) {
+        let once = looking_alike(self.label);
         for text in &once {
-            self.put(MimicKind::Homoglyph, text);
+            self.put_unicode(MimicKind::Homoglyph, text);
         }
         for text in &once {
             if self.all.len() >= MAX_SQUATS {
                 return;
             }
-            for text in change(text) {
-                self.put(MimicKind::Homoglyph, &text);
+            for text in looking_alike(text) {
+                self.put_unicode(MimicKind::Homoglyph, &text);
             }
         }
     }
+}
+
+/// A text with one character, or two, or the same one twice in a row, exchanged for what looks alike.
+fn looking_alike(text: &str) -> Vec<String> {
+    let ascii =
+        GLYPHS.iter().flat_map(|(from, all)| all.iter().map(|to| (*from, (*to).to_owned())));
+    let unicode =
+        LETTERS.iter().flat_map(|(from, all)| all.chars().map(|to| (*from, to.to_string())));
+    let mut changed = Vec::new();
+    for (from, to) in ascii.chain(unicode) {
+        changed.extend(replaced(text, from, &to));
+        if from.len() == 1 {
+            changed.extend(replaced(text, &from.repeat(2), &to.repeat(2)));
+        }
+    }
+    changed
 }
 
 /// A text with each occurrence of a part replaced, one at a time.
@@ -432,12 +331,13 @@ fn replaced(text: &str, from: &str, to: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::MimicIndex;
+    use super::super::{KINDS, MimicIndex};
     use super::*;
 
     fn made(name: &str) -> Vec<(String, MimicKind)> {
         let name = NameBuf::parse(name).unwrap();
         squats(name.as_name())
+            .unwrap()
             .into_iter()
             .map(|squat| (squat.name.to_string(), squat.kind))
             .collect()
@@ -480,10 +380,27 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_is_listed_or_says_why_it_is_not() {
+        let names = ["facebook.com", "my-bank.co.uk", "costco.com"];
+        let all: BTreeSet<MimicKind> =
+            names.iter().flat_map(|name| made(name)).map(|(_, kind)| kind).collect();
+        for kind in KINDS {
+            assert_eq!(all.contains(kind), kind.unlisted().is_none(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_dot_before_a_suffix_may_move_or_be_left_out() {
+        let all = made("bbc.co.uk");
+        assert!(all.contains(&("bbcco.uk".to_owned(), MimicKind::Various)));
+        assert!(all.iter().any(|(name, _)| name == "bbc.uk"));
+    }
+
+    #[test]
     fn what_imitates_is_found_again() {
         let target = NameBuf::parse("paypal.com").unwrap();
         let index = MimicIndex::new(&[NameBuf::parse("example.org").unwrap(), target.clone()]);
-        let all = squats(target.as_name());
+        let all = squats(target.as_name()).unwrap();
         let is_found = |squat: &&Squat| {
             index
                 .find(squat.name.as_name())
@@ -499,9 +416,18 @@ mod tests {
     }
 
     #[test]
-    fn odd_names_make_nothing_or_valid_names() {
-        for name in [".", "com", "a\\.b.example", "\\000.example"] {
-            assert_eq!(made(name), [], "{name}");
+    fn odd_names_are_refused_or_make_valid_names() {
+        for (name, why) in [
+            (".", NoSquats::NoDomain),
+            ("com", NoSquats::NoDomain),
+            ("a\\.b.example", NoSquats::NoHostName),
+            ("\\000.example", NoSquats::NoHostName),
+            ("xn--a.com", NoSquats::InvalidIdn),
+            // In Chinese.
+            ("xn--fiqs8s.com", NoSquats::OtherLetters),
+        ] {
+            let name = NameBuf::parse(name).unwrap();
+            assert_eq!(squats(name.as_name()), Err(why), "{name}");
         }
         let long = format!("{}.example", "m".repeat(63));
         assert!(made(&long).len() <= MAX_SQUATS);

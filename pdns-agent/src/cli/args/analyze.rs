@@ -101,8 +101,8 @@ imitation itself are counted with it. Names of the same owner are left out: all 
 of the name are those of the domain, and few domains have them, or a CNAME of the domain leads to it.
 
 --possible lists names that would imitate the domain, seen or not, and does not read the store. The kinds
-are those of dnstwist, and combosquat, plural and soundsquat; that the domain is a label of another one
-cannot be listed.
+are those of dnstwist, and combosquat, plural and soundsquat. Names that have the domain as a label
+(levelsquat), and those that differ in two characters (two-edits), are not listed.
 
 Examples:
   pdns squats example.com

@@ -38,7 +38,7 @@ pub struct Judge {
     #[arg(long)]
     pub wait: bool,
     /// Show how far the judge is and what it did today, and end
-    #[arg(long, conflicts_with_all = ["once", "all", "wait", "first_seen", "protect", "model"])]
+    #[arg(long, conflicts_with_all = ["once", "all", "wait", "first_seen", "protect", "model", "listen"])]
     pub status: bool,
     /// Names that get an event of their own as new ones [default: names]
     #[arg(long, value_name = "WHICH", value_parser = ["names", "domains", "none"])]
@@ -49,6 +49,9 @@ pub struct Judge {
     /// Model file of pdns train [default: the one that comes with pdns]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Address that serves metrics and health: an address and port, or the path of a Unix socket
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
     /// How to write the status [default: table on a terminal, json elsewhere]
     #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats(), requires = "status")]
     pub format: Option<Format>,

@@ -2,7 +2,7 @@
 //! rejected.
 
 use super::input::Digesting;
-use crate::bounded_file::read_file;
+use crate::bounded_file::read_text_file;
 use crate::cli::query_args::UsageError;
 use crate::cli::{CliError, Terminal, cannot};
 use crate::exchange::intel::{
@@ -15,7 +15,7 @@ use crate::store::{IndicatorImport, Reader, StoreError};
 use crate::tag::{TagKind, TagSubject};
 use ring::digest::{Context, SHA256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::{self, BufRead};
+use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -66,8 +66,7 @@ fn list(path: Option<&PathBuf>, default: &str) -> Result<Option<(String, String)
     };
     let shown = path.display().to_string();
     let failed = |cause| CliError::File { path: shown.clone(), cause };
-    let bytes = read_file(path, MAX_LIST).map_err(failed)?;
-    let text = io::read_to_string(bytes.as_slice()).map_err(failed)?;
+    let text = read_text_file(path, MAX_LIST).map_err(failed)?;
     Ok(Some((shown, text)))
 }
 

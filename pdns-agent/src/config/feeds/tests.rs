@@ -5,6 +5,7 @@ use crate::indicator::Tlp;
 use crate::intel_feeds::{Credentials, Location, Protocol};
 use crate::outgoing::{OutgoingSettings, SecretSource};
 use crate::tag::TagKind;
+use std::fs;
 use std::time::Duration;
 use tempfile::TempDir;
 

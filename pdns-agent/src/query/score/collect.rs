@@ -9,18 +9,21 @@ use crate::observation::{Outcome, Seen};
 use crate::query::follow::alias;
 use crate::query::names::pass;
 use crate::query::owner::Owner;
-use crate::query::{DAY, Subject, Text};
+use crate::query::{DAY, Subject, Text, subjects_of_row};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::rr::RrType;
 use crate::sensors::SensorSet;
 use crate::store::{Kind, Reader, StoreError};
+use crate::tag::TagSubject;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 /// Maximum length of a chain of CNAMEs that is followed.
 const MAX_CHAIN: usize = 8;
+/// Maximum number of addresses and names that a name points at whose tags are read.
+const MAX_TARGETS: usize = 2_000;
 /// Days in which addresses count for fast flux, as seconds.
 const FLUX: u32 = 7 * DAY;
 
@@ -88,6 +91,7 @@ pub(super) fn name(
             latest.len()
         ));
     }
+    facts.targets = targets(name, &with_addresses);
     facts.flux = flux(&latest);
     facts.ttl = median_ttl(&with_addresses);
     facts.hosts.extend(own.iter().chain(&apex).filter_map(name_server));
@@ -176,6 +180,18 @@ fn latest_addresses(rows: &[&StoredRecord]) -> Vec<(IpAddr, u32)> {
     let mut latest: Vec<(IpAddr, u32)> = last.into_iter().collect();
     latest.sort_by_key(|&(_, time)| std::cmp::Reverse(time));
     latest
+}
+
+/// Returns what rows point at besides the name itself, each once.
+fn targets(name: Name<'_>, rows: &[&StoredRecord]) -> Vec<TagSubject> {
+    let is_other = |subject: &TagSubject| subject.name().is_none_or(|one| one.as_name() != name);
+    let subjects: BTreeSet<TagSubject> = rows
+        .iter()
+        .flat_map(|row| subjects_of_row(row).skip(1))
+        .filter(is_other)
+        .take(MAX_TARGETS)
+        .collect();
+    subjects.into_iter().collect()
 }
 
 /// Counts the addresses of the last week, and the /16 and /32 prefixes around them.

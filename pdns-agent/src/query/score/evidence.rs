@@ -9,6 +9,7 @@ use crate::analyze::{
 use crate::name::{Name, suffix};
 use crate::query::parked::{Why, why_local};
 use crate::query::{DAY, Subject, TagSet};
+use std::fmt::Write as _;
 
 /// Least number of names below a domain for a share of failed ones.
 const LEAST_SIBLINGS: u32 = 5;
@@ -51,9 +52,11 @@ pub(super) fn evidence(
     }
     let Subject::Name(name) = &facts.subject else { return (out, labels) };
     let name = name.as_name();
+    out.push(from_tags::targets(scorer, facts, tags, now));
     top(scorer, facts, &mut out);
     let squat = squat(scorer, facts, name, is_parked);
-    out.push(dga(scorer, name, squat.x.is_some_and(|x| x > 0.0)));
+    let is_squat = squat.x.is_some_and(|x| x > 0.0);
+    out.push(dga(scorer, name, is_squat, out.iter().any(is_accusation)));
     out.push(squat);
     out.push(low_ttl(facts));
     out.push(fast_flux(facts, is_content, now));
@@ -87,9 +90,16 @@ fn top(scorer: &Scorer, facts: &Facts, out: &mut Vec<Evidence>) {
     }
 }
 
-/// Probability that the label is generated. An imitation looks like an ordinary name on purpose, so that this is no
-/// evidence in its favour.
-fn dga(scorer: &Scorer, name: Name<'_>, is_squat: bool) -> Evidence {
+/// True for the word of an analyst or a feed that a name, or what it leads to, is a threat.
+fn is_accusation(evidence: &Evidence) -> bool {
+    use EvidenceKind::{FeedThreat, LeadsToThreat, TagThreat};
+    let is_meant = matches!(evidence.kind, TagThreat | FeedThreat | LeadsToThreat);
+    is_meant && evidence.x.is_some_and(|x| x > 0.0)
+}
+
+/// Probability that the label is generated. An imitation looks like an ordinary name on purpose, and most names that
+/// somebody calls a threat were chosen by people, so that this is no evidence in favour of either.
+fn dga(scorer: &Scorer, name: Name<'_>, is_squat: bool, is_accused: bool) -> Evidence {
     let kind = EvidenceKind::Dga;
     let judged = scorer.model.classify(name);
     match judged.verdict {
@@ -98,9 +108,10 @@ fn dga(scorer: &Scorer, name: Name<'_>, is_squat: bool) -> Evidence {
         verdict => {
             let mut value = format!("p {:.2} ({verdict})", judged.scores.p);
             let mut x = dga_strength(judged.scores.odds);
-            if is_squat && x < 0.0 {
+            if x < 0.0 && (is_squat || is_accused) {
                 x = 0.0;
-                value.push_str(", which an imitation would be, too");
+                let who = if is_squat { "an imitation" } else { "most threats" };
+                write!(value, ", which {who} would be, too").ok();
             }
             Evidence::new(kind, x, value, "name")
         }
@@ -143,7 +154,7 @@ fn squat(scorer: &Scorer, facts: &Facts, name: Name<'_>, is_parked: bool) -> Evi
     Evidence::new(kind, x, value, "name")
 }
 
-/// Time since the first sighting here, unless the store had only begun.
+/// Time since the first sighting here. What the store had on its first day may be of any age.
 fn age(scorer: &Scorer, facts: &Facts, now: u32) -> Evidence {
     let kind = EvidenceKind::Age;
     let Some(first) = facts.first else {
@@ -153,7 +164,7 @@ fn age(scorer: &Scorer, facts: &Facts, now: u32) -> Evidence {
     let x = age_strength(age);
     let value = format!("first seen here {}", span(age));
     let begun = scorer.store_since.map_or(0, |since| since.saturating_add(DAY));
-    if x > 0.0 && first < begun {
+    if first < begun && !facts.is_new {
         return Evidence::unknown(kind, "first seen on the first day of the store");
     }
     Evidence::new(kind, x, value, "store").since(Some(first))

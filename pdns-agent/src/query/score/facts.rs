@@ -19,6 +19,10 @@ pub struct Facts {
     pub records: usize,
     /// Time of the first sighting of the domain or address, in seconds since 1970.
     pub first: Option<u32>,
+    /// True if somebody saw the domain come: then its age is known even on the first day of the store.
+    pub is_new: bool,
+    /// Addresses and names that the name's records point at, also by its CNAMEs.
+    pub targets: Vec<TagSubject>,
     /// The addresses of the name, also by its CNAMEs, the latest seen first; or the address itself.
     pub addresses: Vec<AddressFacts>,
     /// Number of distinct addresses of the name in the week before its last sighting, and of distinct /16 and /32
@@ -128,6 +132,8 @@ impl Facts {
             domain: None,
             records: 0,
             first: None,
+            is_new: false,
+            targets: Vec::new(),
             addresses: Vec::new(),
             flux: None,
             ttl: None,
@@ -142,7 +148,7 @@ impl Facts {
         }
     }
 
-    /// The subjects whose tags are evidence: the subject, its addresses, and the names on those through which evidence
+    /// The subjects whose tags are evidence: the subject, what it points at, and the names on those through which evidence
     /// spreads.
     #[must_use]
     pub fn tag_subjects(&self) -> Vec<TagSubject> {
@@ -158,6 +164,7 @@ impl Facts {
         let names = spread.flat_map(|one| &one.names).filter(is_other);
         let names = names.cloned().map(TagSubject::Name);
         let addresses = self.addresses.iter().map(|one| TagSubject::address(one.address));
-        own.into_iter().chain(addresses).chain(names).collect()
+        let targets = self.targets.iter().cloned();
+        own.into_iter().chain(addresses).chain(targets).chain(names).collect()
     }
 }

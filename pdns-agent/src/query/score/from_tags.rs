@@ -1,15 +1,17 @@
 //! Evidence from tags and indicators: of the subject itself, of names on its addresses, of addresses near it.
 
 use super::Scorer;
-use super::facts::Facts;
+use super::facts::{AddressUse, Facts};
 use crate::analyze::{Evidence, EvidenceKind, feed_strength, shared_strength};
 use crate::name::suffix;
 use crate::query::{Near, Subject, TagSet, near, prefix_around};
 use crate::tag::{Tag, TagKind, TagSubject};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+/// Number of near threats that are looked at, so that those on the address itself do not take all places.
+const NEAREST: usize = 16;
 /// Distance at which the nearness of a threat has fallen to 1/e, in the metric of `near`.
 const SIGMA: f64 = 16.0;
 
@@ -97,6 +99,32 @@ fn of_tag(kind: EvidenceKind, x: f64, tag: &Tag, count: usize) -> Evidence {
     Evidence::new(kind, x, value, author(tag)).since(since)
 }
 
+/// Threats that the name leads to: addresses through which evidence spreads, and names.
+pub(super) fn targets(scorer: &Scorer, facts: &Facts, tags: Option<&TagSet>, now: u32) -> Evidence {
+    let kind = EvidenceKind::LeadsToThreat;
+    let Some(tags) = tags else { return Evidence::unknown(kind, "tags were not read") };
+    if facts.targets.is_empty() {
+        return Evidence::unknown(kind, "no record that leads anywhere");
+    }
+    let spreads = |target: &&TagSubject| match (target.as_address(), target.name()) {
+        (Some(address), _) => match facts.addresses.iter().find(|one| one.address == address) {
+            Some(one) => one.spreads(),
+            // Its names were not read, as there are many addresses.
+            None => AddressUse::listed(scorer, address) == AddressUse::Host,
+        },
+        (None, Some(name)) => !scorer.lists.is_host_of_many(name.as_name()),
+        (None, None) => false,
+    };
+    let threats = facts.targets.iter().filter(spreads).flat_map(|target| tags.of_subject(target));
+    let threats = threats.filter(|tag| tag.kind == TagKind::Threat);
+    let found: BTreeMap<&Tag, f64> = threats.map(|tag| (tag, strength(tag, now))).collect();
+    let strongest = found.iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
+    match strongest {
+        Some((tag, x)) => of_tag(kind, *x, tag, found.len()),
+        None => Evidence::new(kind, 0.0, "none of what it leads to", "store"),
+    }
+}
+
 /// Threats on the addresses through which evidence spreads.
 pub(super) fn shared(facts: &Facts, tags: Option<&TagSet>) -> Evidence {
     let kind = EvidenceKind::SharedIp;
@@ -146,11 +174,10 @@ pub(super) fn nearest(scorer: &Scorer, facts: &Facts) -> Evidence {
     if spread.peek().is_none() {
         return Evidence::unknown(kind, "no address that evidence spreads through");
     }
-    let is_subject = matches!(facts.subject, Subject::Addresses(..));
     let found = spread.filter_map(|one| {
-        // The tags of the address itself are the first lines of its ledger.
-        let (nearest, _) = near(&scorer.threats, one.address, Some(TagKind::Threat), 2);
-        let mut nearest = nearest.into_iter().filter(|near| !is_subject || near.square > 0);
+        // The tags of the address itself have lines of their own in the ledger.
+        let (nearest, _) = near(&scorer.threats, one.address, Some(TagKind::Threat), NEAREST);
+        let mut nearest = nearest.into_iter().filter(|near| near.square > 0);
         let near = nearest.next()?;
         Some((nearness(one.address, &near), one.address, near))
     });
@@ -167,7 +194,7 @@ pub(super) fn nearest(scorer: &Scorer, facts: &Facts) -> Evidence {
     }
 }
 
-/// Strength of a near threat: 1 for the same address, 1/2 within the same /24 or /48, less beyond.
+/// Strength of a near threat: 1/2 within the same /24 or /48, less beyond.
 fn nearness(from: IpAddr, near: &Near<'_>) -> f64 {
     if near.square == 0 {
         return 1.0;

@@ -90,7 +90,8 @@ fn lead(ledger: &Ledger) -> usize {
             | EvidenceKind::TagInterest
             | EvidenceKind::FeedThreat
             | EvidenceKind::SharedIp
-            | EvidenceKind::NearestThreat => 0,
+            | EvidenceKind::NearestThreat
+            | EvidenceKind::LeadsToThreat => 0,
             EvidenceKind::Squat => 1,
             EvidenceKind::Dga | EvidenceKind::DgaSet => 2,
             _ => LEADS - 1,

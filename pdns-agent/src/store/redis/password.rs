@@ -1,6 +1,6 @@
 //! Password files: one line, read at the start and for each connection.
 
-use std::fs::File;
+use crate::bounded_file::open_file;
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const LONGEST: u64 = 4_096;
 /// I/O errors of the file.
 pub fn read_password(path: &Path) -> io::Result<Option<String>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    open_file(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
     let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= LONGEST);
     let line = text.as_deref().map(|text| text.trim_end_matches(['\r', '\n']));
     Ok(line.filter(|line| !line.is_empty() && !line.contains('\n')).map(str::to_owned))

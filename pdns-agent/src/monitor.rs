@@ -1,9 +1,9 @@
 //! `/metrics`, and `/health` or `/healthz`, for a monitoring system on this machine.
 //!
-//! A single thread handles one request after another, with small limits on time and size: the responses are
-//! small, and clients are not trusted with the agent's time. Only the path is examined.
+//! Layer 0: the agent and the judge publish theirs here. A single thread handles one request after another, with small
+//! limits on time and size: the responses are small, and clients are not trusted with the program's time. Only the path is
+//! examined.
 
-use super::metrics::Metrics;
 use crate::unix_socket;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
@@ -19,13 +19,21 @@ const TIME: Duration = Duration::from_secs(2);
 /// Maximum time for one read or write.
 const STEP: Duration = Duration::from_millis(500);
 
+/// A program that is watched.
+pub(crate) trait Monitored: Send + Sync + 'static {
+    /// Its metrics, in Prometheus' text format.
+    fn to_text(&self) -> String;
+    /// What is wrong with it, one sentence each; nothing if it works.
+    fn problems(&self) -> Vec<String>;
+}
+
 /// Serves on `address`: `HOST:PORT`, or the path of a Unix socket if it holds a `/`.
 ///
-/// Replaces the socket of an agent that has ended.
+/// Replaces the socket of a program that has ended.
 ///
 /// # Errors
 /// The system's error if the address is not available.
-pub(super) fn start(address: &str, metrics: &Arc<Metrics>) -> io::Result<()> {
+pub(crate) fn start<M: Monitored>(address: &str, metrics: &Arc<M>) -> io::Result<()> {
     let metrics = Arc::clone(metrics);
     if address.contains('/') {
         let path = Path::new(address);
@@ -34,7 +42,7 @@ pub(super) fn start(address: &str, metrics: &Arc<Metrics>) -> io::Result<()> {
             let (stream, _) = listener.accept()?;
             stream.set_read_timeout(Some(STEP))?;
             stream.set_write_timeout(Some(STEP))?;
-            answer(stream, &metrics)
+            answer(stream, &*metrics)
         })
     } else {
         let listener = TcpListener::bind(address)?;
@@ -42,7 +50,7 @@ pub(super) fn start(address: &str, metrics: &Arc<Metrics>) -> io::Result<()> {
             let (stream, _) = listener.accept()?;
             stream.set_read_timeout(Some(STEP))?;
             stream.set_write_timeout(Some(STEP))?;
-            answer(stream, &metrics)
+            answer(stream, &*metrics)
         })
     }
 }
@@ -61,7 +69,7 @@ fn serve(mut each: impl FnMut() -> io::Result<()> + Send + 'static) -> io::Resul
 }
 
 /// Answers one request and closes the connection.
-fn answer(mut stream: impl Read + Write, metrics: &Metrics) -> io::Result<()> {
+fn answer(mut stream: impl Read + Write, metrics: &impl Monitored) -> io::Result<()> {
     let until = Instant::now() + TIME;
     let mut head = Vec::new();
     let mut part = [0; 1024];
@@ -139,12 +147,27 @@ mod tests {
         }
     }
 
+    /// A program with these problems.
+    struct Program(Vec<String>);
+
+    impl Monitored for Program {
+        fn to_text(&self) -> String {
+            "# HELP pdns_up it is\n".to_owned()
+        }
+
+        fn problems(&self) -> Vec<String> {
+            self.0.clone()
+        }
+    }
+
     fn asked(parts: &[&[u8]]) -> String {
+        asked_of(&Program(Vec::new()), parts)
+    }
+
+    fn asked_of(program: &Program, parts: &[&[u8]]) -> String {
         let parts = parts.iter().map(|part| part.to_vec()).collect();
         let mut client = Client(parts, Vec::new());
-        let metrics = Metrics::default();
-        metrics.health.opened(metrics.health.enter(&Arc::default()));
-        answer(&mut client, &metrics).unwrap();
+        answer(&mut client, program).unwrap();
         String::from_utf8(client.1).unwrap()
     }
 
@@ -155,6 +178,12 @@ mod tests {
             let request = format!("GET {path} HTTP/1.1\r\n\r\n");
             assert!(asked(&[request.as_bytes()]).ends_with("\r\n\r\nok\n"), "{path}");
         }
+        let broken = Program(vec!["one".to_owned(), "two".to_owned()]);
+        let said = asked_of(&broken, &[b"GET /health HTTP/1.1\r\n\r\n"]);
+        assert!(
+            said.starts_with("HTTP/1.1 503 ") && said.ends_with("\r\n\r\none\ntwo\n"),
+            "{said}"
+        );
         assert!(asked(&[b"GET / HTTP/1.1\r\n\r\n"]).starts_with("HTTP/1.1 404 "));
         assert!(asked(&[b"POST /metrics HTTP/1.1\r\n\r\n"]).contains("\r\nAllow: GET\r\n"));
         assert!(asked(&[b"\xff\x00"]).starts_with("HTTP/1.1 405 "));
