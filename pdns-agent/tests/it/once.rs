@@ -30,7 +30,8 @@ pub(crate) fn capture(home: &Home, packets: u64) -> (PathBuf, Model) {
 
 pub(crate) fn pcap(home: &Home, url: &str) -> Command {
     let mut command = home.agent();
-    command.args(["pcap", "--redis", url, "--sensor", "test", "--memory", "4"]);
+    // All of their names are below one domain, and none of them is to be left out.
+    command.args(["pcap", "--redis", url, "--sensor", "test", "--memory", "4", "--new-names", "0"]);
     command
 }
 
