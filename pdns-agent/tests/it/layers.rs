@@ -63,6 +63,7 @@ const SECOND: &[(&str, &[&[&str]])] = &[
             &["tags"],
             &["indicators", "judge"],
             &["migrate"],
+            &["backup"],
             &["fuzz"],
         ],
     ),
