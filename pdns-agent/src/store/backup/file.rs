@@ -115,7 +115,7 @@ pub(super) struct BackupFile {
     pub(super) description: Description,
     /// Checksum, which also identifies the backup.
     pub(super) digest: [u8; DIGEST],
-    /// Where the frame begins and ends.
+    /// Beginning and end of the frame.
     body: (u64, u64),
     pub(super) keys: u64,
     /// Bytes of their values.

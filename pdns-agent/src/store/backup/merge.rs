@@ -24,14 +24,14 @@ use ring::digest::{SHA256, digest};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
-/// What follows the prefix of a store in the prefix of the copy that is merged into it.
+/// Suffix of the prefix of a store for the copy that is merged into it.
 const COPY: &str = "merge:";
 /// Command of a merge in the list of logs.
 const READER: &str = "merge";
 /// Number of logs that an error names.
 const EXAMPLES: usize = 5;
 
-/// What happens to the other store's sums of names that are not kept.
+/// Treatment of the other store's sums of names that are not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnkeptSums {
     /// A store that has some is refused.

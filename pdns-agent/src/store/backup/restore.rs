@@ -34,9 +34,9 @@ const BATCH: (usize, usize) = (1 << 20, 1_000);
 const PATIENCE: (u32, Duration) = (50, Duration::from_millis(100));
 /// Field of the schema while a store is incomplete.
 const FIELD: &[u8] = b"restore";
-/// What the mark names while a store is copied from a server.
+/// Name in the mark while a store is copied from a server.
 const COPY: &str = "copy";
-/// What the mark names while an earlier attempt is removed.
+/// Name in the mark while an earlier attempt is removed.
 const REMOVAL: &str = "removal";
 
 /// Replaces the mark of the schema if it is still the expected one. KEYS[1]: the schema. ARGV: the expected mark, the

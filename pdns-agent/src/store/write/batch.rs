@@ -82,7 +82,7 @@ pub struct Batch {
     pub(crate) confirmed: u64,
     /// Indices in the window of the tuples whose name the store did not keep.
     pub(crate) unkept: Vec<u32>,
-    /// How many of them were not yet taken.
+    /// Number of them that were not yet taken.
     pub(crate) unkept_due: u64,
 }
 
