@@ -24,6 +24,7 @@ mod log_reader;
 mod log_scheduler;
 mod log_session;
 mod log_tasks;
+mod merged_log;
 mod metrics;
 mod open_log;
 mod packet_pipeline;

@@ -7,6 +7,7 @@
 mod admin;
 mod answer;
 mod args;
+mod backup;
 mod classify;
 mod export;
 mod groups;
@@ -41,7 +42,7 @@ use crate::exchange::intel::IntelError;
 use crate::intel_feeds::FeedError;
 use crate::query;
 use crate::render::{Format, RenderOptions, counted, escape};
-use crate::store::{Options, Store, StoreError, is_another_of_root};
+use crate::store::{BackupError, Options, Store, StoreError, is_another_of_root};
 use args::intel::IntelCommand;
 use args::tag::TagCommand;
 use args::{Command, RowOptions};
@@ -157,6 +158,15 @@ pub enum CliError {
         lines: u64,
         /// True for a dry run, which only counts the other lines.
         is_dry: bool,
+    },
+    /// A backup, restore, copy or merge failed.
+    #[error("cannot {act}")]
+    Backup {
+        /// The operation.
+        act: &'static str,
+        /// Cause of the failure.
+        #[source]
+        cause: BackupError,
     },
     /// A file of indicators cannot be read to its end; nothing of it was imported.
     #[error("cannot read {file}, and nothing of it is imported")]

@@ -9,7 +9,7 @@ pub mod exit;
 pub mod feeds;
 mod judge;
 pub mod score;
-mod security_onion;
+pub(crate) mod security_onion;
 pub mod serve;
 mod sharing;
 mod store_file;

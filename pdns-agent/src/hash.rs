@@ -11,6 +11,7 @@ use crate::name::Name;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128;
 use std::hash::Hasher as _;
+use std::sync::Arc;
 
 /// The secret key of one store.
 pub type Key = [u8; 16];
@@ -80,6 +81,7 @@ impl IdentityHasher {
 pub struct Router {
     hasher: Hasher,
     partitions: u16,
+    merged: Arc<[Hasher]>,
 }
 
 /// Location of a name in the store.
@@ -95,7 +97,19 @@ impl Router {
     /// A router for a store with the given number of partitions: 1 to 256.
     #[must_use]
     pub fn new(hasher: Hasher, partitions: u16) -> Self {
-        Self { hasher, partitions: partitions.clamp(1, 256) }
+        Self { hasher, partitions: partitions.clamp(1, 256), merged: Arc::default() }
+    }
+
+    /// The same router for a store into which other stores were merged.
+    #[must_use]
+    pub fn with_merged(self, merged: Vec<Hasher>) -> Self {
+        Self { merged: merged.into(), ..self }
+    }
+
+    /// The hashers of the stores that were merged into this one: their logs are known by these.
+    #[must_use]
+    pub fn merged(&self) -> &[Hasher] {
+        &self.merged
     }
 
     /// The hasher.

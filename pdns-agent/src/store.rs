@@ -6,6 +6,7 @@
 //! (`store/write/functions.lua`). All of this is blocking code: one thread, one [`Store`], one connection, and a
 //! second one during scans.
 
+mod backup;
 mod error;
 mod functions;
 #[doc(hidden)]
@@ -21,6 +22,10 @@ mod tags;
 mod verify;
 mod write;
 
+pub use backup::{
+    BackupError, BackupSummary, Description, EachStep, MergeFrom, MergeSummary, Progress,
+    SnapshotError, UnkeptSums,
+};
 pub use error::{Retry, StoreError};
 pub use indicators::{
     ImportEntry, ImportOutcome, ImportSpec, IndicatorImport, Indicators, IntelSource, ListingAct,
@@ -119,6 +124,9 @@ impl Reader<'_> {
 }
 
 impl Store {
+    /// Version of the layout that this program writes.
+    pub const SCHEMA_VERSION: u32 = layout::keys::VERSION;
+
     /// Opens a store, and creates it if there is none yet.
     ///
     /// # Errors

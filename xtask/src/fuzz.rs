@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The targets; each is a file in `pdns-agent/fuzz/targets`.
-const TARGETS: [&str; 16] = [
+const TARGETS: [&str; 17] = [
     "packet",
     "stream",
     "message",
@@ -20,6 +20,7 @@ const TARGETS: [&str; 16] = [
     "eve",
     "cof",
     "resp",
+    "snapshot",
     "stored",
     "subject",
     "path",
@@ -43,8 +44,8 @@ pub(crate) struct Args {
     /// Seconds for each target
     #[arg(long, default_value_t = SECONDS)]
     pub(crate) seconds: u32,
-    /// This target only: packet, stream, message, zeek, eve, cof, resp, stored, subject, path, stix,
-    /// misp, intel, prose, judgement or score
+    /// This target only: packet, stream, message, zeek, eve, cof, resp, snapshot, stored, subject, path,
+    /// stix, misp, intel, prose, judgement or score
     pub(crate) target: Option<String>,
 }
 

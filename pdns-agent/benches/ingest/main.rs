@@ -60,6 +60,8 @@ fn main() {
     report.clock("rows, all new, TSV, by the clock", rows(&log("1-new.tsv")), new.clock);
     report.at_most("octets of memory a record, one million names", per_record, 115.0);
 
+    move_store(&server, &logs.join("store.bak"), &mut report);
+
     let cold = run(&server, &[&log("2-known.tsv")]);
     let touched = server.touched_since(SECOND_DAY);
     let cold_rate = cold.server.per_second(touched);
@@ -101,6 +103,35 @@ fn main() {
     report.at_least("records a second, ours to D4's", new_rate / d4_rate, 1.0);
 
     report.write(&logs.join("ingest.tsv"));
+}
+
+/// Measures what moves a store of one million names as a whole. Ten million may take two minutes.
+fn move_store(server: &Server, file: &Path, report: &mut Report) {
+    let url = server.url();
+    let file = file.to_str().expect("a path of our own making");
+    for (what, arguments) in [
+        ("seconds to back up one million names", &["--prefix", "pd:", "admin", "backup", file][..]),
+        ("seconds to restore them", &["--prefix", "restored:", "admin", "restore", file]),
+        ("seconds to copy them", &["--prefix", "copied:", "admin", "copy", &url]),
+        (
+            "seconds to merge them into an empty store",
+            &["--prefix", "merged:", "admin", "merge", &url],
+        ),
+    ] {
+        let started = Instant::now();
+        let ended = Command::new(env!("CARGO_BIN_EXE_pdns"))
+            .args(["--redis", &url])
+            .args(arguments)
+            .stderr(Stdio::null())
+            .status()
+            .expect("pdns starts");
+        assert!(ended.success(), "{what}");
+        report.at_most(what, started.elapsed().as_secs_f64(), 12.0);
+        if !arguments.contains(&"backup") {
+            server.remove(arguments.get(1).copied().unwrap_or_default());
+        }
+    }
+    std::fs::remove_file(file).expect("the backup is there");
 }
 
 /// Imports logs with the real agent, one after the other.

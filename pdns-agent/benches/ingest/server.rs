@@ -46,7 +46,7 @@ impl Server {
         let child = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no"])
             .args(["--hash-max-listpack-value", "4096", "--set-max-intset-entries", "8192"])
-            .args(["--latency-tracking", "no"])
+            .args(["--latency-tracking", "no", "--repl-diskless-sync-delay", "0"])
             .arg("--dir")
             .arg(directory)
             .args(["--dbfilename", snapshot.unwrap_or("none.rdb")])
@@ -73,6 +73,16 @@ impl Server {
     fn is_ready(&self) -> bool {
         let connection = redis::Client::open(self.url()).and_then(|client| client.get_connection());
         connection.is_ok_and(|mut server| redis::cmd("PING").query::<String>(&mut server).is_ok())
+    }
+
+    /// Removes the store with a prefix.
+    pub(crate) fn remove(&self, prefix: &str) {
+        let mut connection = self.connection();
+        let keys =
+            redis::cmd("KEYS").arg(format!("{prefix}*")).query::<Vec<Vec<u8>>>(&mut connection);
+        for keys in keys.expect("KEYS").chunks(1000) {
+            redis::cmd("DEL").arg(keys).exec(&mut connection).expect("DEL");
+        }
     }
 
     /// Writes the snapshot.

@@ -9,6 +9,7 @@
 use super::batch_sender::BatchSender;
 use super::copies::Met;
 use super::log_tasks::{FileEnd, Job, Message, NothingFound, Outcome, Readable, Shared, Task};
+use super::merged_log::{self, TakeOver};
 use super::open_log::{
     Failure, Located, OpenLog, Position, Progress, has_moved, has_stopped, is_incomplete,
     load_position, mtime, tell_conflict, tell_forgotten,
@@ -253,7 +254,19 @@ impl LogReader {
     /// Moves a log to where the store has it, and finishes what was left half-way of it.
     fn position(&mut self, log: &mut Log, path: &Path) -> Result<Located, Failure> {
         let (format, hasher) = (self.logs.format, self.router.hasher());
-        let located = load_position(log, path, format, hasher, &mut self.sender.writer)?;
+        let writer = &mut self.sender.writer;
+        let located = load_position(log, path, format, hasher, writer)?;
+        let located = match located {
+            Located::At(position) if position.is_new() => {
+                match merged_log::take_over(log, path, format, &self.router, position.key, writer)?
+                {
+                    TakeOver::Unknown => Located::At(position),
+                    TakeOver::NothingNew(key, path) => Located::NothingNew(key, path),
+                    TakeOver::Taken => load_position(log, path, format, hasher, writer)?,
+                }
+            }
+            located => located,
+        };
         let Located::At(mut position) = located else { return Ok(located) };
         let ends = position.checkpoint.open_ends();
         for &end in &ends {

@@ -21,7 +21,7 @@ const STOPPED: Duration = Duration::from_mins(10);
 /// A log that was written to within this time may be written to again.
 const RECENT: Duration = Duration::from_hours(24);
 /// Maximum number of logs with the same first record that can be told apart.
-const ALIKE: u16 = 1024;
+pub(super) const ALIKE: u16 = 1024;
 
 /// Reason why reading a log failed.
 #[derive(Debug)]
@@ -146,8 +146,15 @@ pub(super) struct Position {
     pub(super) decoder: LogDecoder,
 }
 
+impl Position {
+    /// Returns true if the store knows nothing of the log.
+    pub(super) fn is_new(&self) -> bool {
+        self.checkpoint.horizon() == 0 && self.state.path.is_empty()
+    }
+}
+
 /// Result of comparing a file with a log known to the store.
-enum Comparison {
+pub(super) enum Comparison {
     /// The same log, as far as can be told.
     Same,
     /// The same log, already read to its end, or a shorter copy of it.
@@ -242,7 +249,7 @@ fn is_empty_reading(state: &SourceState) -> bool {
 
 /// Reads to the stored position and compares the bytes before it; if a batch may be partially applied, also
 /// the bytes that it was made from.
-fn compare(
+pub(super) fn compare(
     (log, path, hasher): (&mut Log, &Path, &Hasher),
     state: &SourceState,
     checkpoint: &Checkpoint,

@@ -1,7 +1,7 @@
 //! Commands about the store itself: its state, maintenance and shutdown.
 
 use super::args::Admin;
-use super::{CliError, Found, Terminal, cannot, manpages, open};
+use super::{CliError, Found, Terminal, backup, cannot, manpages, open};
 use crate::agent::sources_of;
 use crate::render::{self, Format};
 use crate::store::{Options, Store, Verdict, mend_aof as mend, stop_managed};
@@ -107,6 +107,10 @@ pub(super) fn run(
             }
             Ok(Found::Something)
         }
+        Admin::Backup(args) => backup::backup(args, options, terminal),
+        Admin::Restore { file } => backup::restore(file, options, terminal),
+        Admin::Copy(args) => backup::copy(args, options, terminal),
+        Admin::Merge(args) => backup::merge(args, options, terminal),
         Admin::ForgetSource { file } => forget_source(file, options, terminal),
         Admin::Stop => {
             let stopped = stop_managed().map_err(cannot("stop the managed Redis"))?;

@@ -1,6 +1,7 @@
 //! What can be typed after `pdns`: clap types, and nothing of what it means (see `query_args`).
 
 pub(super) mod analyze;
+pub(super) mod backup;
 mod examples;
 pub(super) mod export;
 mod groups;
@@ -16,6 +17,7 @@ use crate::config::Connection;
 use crate::config::serve::Serve;
 use crate::observation::Outcome;
 use crate::render::Format;
+use backup::{BackupArgs, FromStore, MergeArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use export::Export;
@@ -239,6 +241,26 @@ pub enum Admin {
     },
     /// Bring a store of an older version up to date
     Migrate,
+    /// Save the store to a file, as of one moment, while agents write to it
+    Backup(BackupArgs),
+    /// Restore a store from a backup, where there is none
+    ///
+    /// The whole file is checked first. If this is interrupted, the store is unusable until it is run again.
+    Restore {
+        /// The file that `pdns admin backup` wrote
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Copy another store, as of one moment, to where there is none
+    ///
+    /// If this is interrupted, the copy is unusable until it is run again, which starts over.
+    Copy(FromStore),
+    /// Add another store to this one: records, sensors, tags and the positions of logs
+    ///
+    /// Counts add up. A store is merged once, however often this is run or interrupted. No agent may be writing to the
+    /// other store, and no log may have been read into both. While this runs, the Redis of this store also holds a copy
+    /// of the other one.
+    Merge(MergeArgs),
     /// Stop the managed Redis; the next command or agent that needs it starts it again
     Stop,
     /// Forget how far a log or capture was read, so that it is read again from its start
@@ -284,7 +306,11 @@ impl Admin {
             Self::Verify { .. }
             | Self::Create { .. }
             | Self::Migrate
-            | Self::ForgetSource { .. } => true,
+            | Self::ForgetSource { .. }
+            | Self::Restore { .. }
+            | Self::Copy(_)
+            | Self::Merge(_) => true,
+            Self::Backup(args) => !args.verify,
             Self::Stop | Self::MendAof { .. } | Self::Man { .. } | Self::Completions { .. } => {
                 false
             }

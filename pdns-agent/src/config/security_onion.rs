@@ -10,7 +10,7 @@ const NODE: &str = "/opt/so";
 /// Ports of the container so-redis: plain, and with TLS (Security Onion 2.4, salt/docker/defaults.yaml).
 const PORTS: [u16; 2] = [6379, 9696];
 /// Environment variable that, if set, declares the Redis on one of these ports to be a different one.
-pub(super) const OVERRIDE: &str = "PDNS_NOT_SECURITY_ONIONS_REDIS";
+pub(crate) const OVERRIDE: &str = "PDNS_NOT_SECURITY_ONIONS_REDIS";
 
 /// Returns true if this machine is a Security Onion node.
 pub(super) fn is_node() -> bool {

@@ -217,6 +217,13 @@ pub enum Retry {
 }
 
 impl StoreError {
+    /// The error for a store that is being restored, or whose restoration was interrupted.
+    pub(in crate::store) fn unfinished_restore() -> Self {
+        let text = "the store is incomplete: it is being restored, copied or removed; if that was interrupted, run the \
+                    same command again";
+        Self::Unavailable(text.to_owned())
+    }
+
     pub(crate) fn damaged(key: &str) -> Self {
         Self::Damaged { key: key.to_owned() }
     }

@@ -1,4 +1,4 @@
-//! Entry points of the fuzz targets `resp` and `stored`, to readers that are private to the store.
+//! Entry points of the fuzz targets `resp`, `snapshot` and `stored`, to readers that are private to the store.
 //!
 //! Not a part of the library's interface.
 
@@ -59,6 +59,16 @@ pub fn replies(octets: &[u8]) {
         (Value::Array(_), Err(_)) => {}
         (value, Ok(Some(other))) => assert_eq!(*value, other),
         (value, other) => panic!("{value:?} as pairs is {other:?}"),
+    }
+}
+
+/// Reads the keys of a snapshot, of Redis and of Valkey.
+///
+/// # Panics
+/// When a value has more bytes than the snapshot.
+pub fn snapshot(octets: &[u8]) {
+    for start in [&b""[..], b"REDIS0012", b"VALKEY080"] {
+        super::backup::read_any(&[start, octets].concat());
     }
 }
 

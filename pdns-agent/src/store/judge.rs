@@ -43,7 +43,8 @@ impl Store {
         JudgeState { store: self }
     }
 
-    /// Returns how often a repair has numbered rows and names anew: positions are valid for one such number.
+    /// Returns a number that grows when a repair numbers rows and names anew, and when the store is restored: positions
+    /// are valid for one such number.
     #[must_use]
     pub fn repairs(&self) -> u32 {
         self.schema.generation

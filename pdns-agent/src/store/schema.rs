@@ -16,13 +16,16 @@ use std::io::Read as _;
 
 /// Prefix of the schema fields that map sensors to their bits: a copy of `pd:sensors`.
 const SENSOR: &str = "sensor:";
+/// Prefix of the schema fields with the hash keys of stores that were merged into this one, by which their logs are
+/// known.
+pub(in crate::store) const MERGED: &[u8] = b"merged:";
 
 /// The schema of a store that was opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Schema {
     /// The copy of the schema that partitions keep.
     pub(crate) identity: Identity,
-    /// Number of times that a repair renumbered the rows.
+    /// Grows when rows that were remembered lead elsewhere: a repair renumbered them, or the store was restored.
     pub(crate) generation: u32,
     /// The epoch under which rows are written.
     pub(crate) epoch: Epoch,
@@ -75,6 +78,10 @@ fn read(
 ) -> Result<(Router, Schema), StoreError> {
     let key = keys.schema();
     let fields: HashMap<Vec<u8>, Vec<u8>> = fields.into_iter().collect();
+    // It has this field alone, and no more of a schema than a version that earlier programs refuse.
+    if fields.contains_key(&b"restore"[..]) {
+        return Err(StoreError::unfinished_restore());
+    }
     let number = |field: &[u8]| {
         let text = fields.get(field).and_then(|text| std::str::from_utf8(text).ok());
         text.and_then(|text| text.parse::<u32>().ok())
@@ -98,7 +105,15 @@ fn read(
                 epoch: marks::epoch(&hasher, generation),
                 is_marked: fields.contains_key(&b"m"[..]),
             };
-            Ok((Router::new(hasher, partitions), schema))
+            let merged = fields.iter().filter(|(field, _)| field.starts_with(MERGED));
+            let mut merged: Vec<_> = merged.collect();
+            merged.sort_unstable();
+            let merged = merged.into_iter().map(|(_, secret)| {
+                let secret = secret.as_slice().try_into().map_err(|_| StoreError::damaged(&key))?;
+                Ok(Hasher::new(secret))
+            });
+            let merged = merged.collect::<Result<_, StoreError>>()?;
+            Ok((Router::new(hasher, partitions).with_merged(merged), schema))
         }
         (Some(VERSION), ..) => Err(StoreError::damaged(&key)),
         (None, ..) if marks::all(client, keys)?.iter().any(PartitionMark::is_present) => {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The rights of a user in the document.
-fn rights(user: &str) -> Vec<String> {
+pub(crate) fn rights(user: &str) -> Vec<String> {
     let document =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operate.md")).unwrap();
     let line = document.lines().find(|line| line.starts_with(&format!("ACL SETUSER {user} ")));
@@ -18,7 +18,7 @@ fn rights(user: &str) -> Vec<String> {
     words.map(|word| word.replace("PASSWORD", "word")).collect()
 }
 
-fn set_user(server: &Redis, user: &str, rights: &[String]) {
+pub(crate) fn set_user(server: &Redis, user: &str, rights: &[String]) {
     let rights: Vec<&str> = rights.iter().map(String::as_str).collect();
     server.call(&[&["ACL", "SETUSER", user, "reset"], rights.as_slice()].concat());
 }

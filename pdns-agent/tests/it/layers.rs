@@ -64,6 +64,7 @@ const SECOND: &[(&str, &[&[&str]])] = &[
             &["tags"],
             &["indicators", "judge"],
             &["migrate"],
+            &["backup"],
             &["fuzz"],
         ],
     ),

@@ -10,6 +10,8 @@ mod access;
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod captures;
 mod chain;
 #[cfg(test)]

@@ -22,7 +22,7 @@ fn data(name: &str) -> String {
     text
 }
 
-fn version_2(server: &Redis) {
+pub(crate) fn version_2(server: &Redis) {
     fill(server, "store-v2.jsonl.gz");
 }
 

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 /// All that a store answers, sorted: its order is that of the partitions.
 fn answers(home: &Home, url: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    for words in [&["find", "--limit", "0"][..], &["find", "--negative", "--limit", "0"]] {
+    for words in [&["find", "--limit", "0"][..], &["*", "--negative", "--limit", "0"]] {
         let mut command = home.pdns();
         command.env("PDNS_REDIS", url).args(words);
         let said = run(&mut command, &["--sort", "name", "--format", "json"]).with(&[0]);

@@ -85,7 +85,7 @@ impl Log {
         Self::open(store, id, sensor)
     }
 
-    fn open(store: &mut Store, id: [u8; 16], sensor: u16) -> Self {
+    pub(crate) fn open(store: &mut Store, id: [u8; 16], sensor: u16) -> Self {
         let checkpoint = store.writer().load(&id).unwrap();
         let window = Window::new(store.router().clone(), 1 << 24);
         Self { id, checkpoint, packer: store.writer().packer(), window, position: 0, sensor }
@@ -133,6 +133,13 @@ impl Log {
         self.position = self.position.max(self.checkpoint.horizon());
         self.add(&mut Model::new(), name, fact, 1_700_000_000, Some(60));
         self.flush(store).unwrap();
+    }
+
+    /// Says in the list of logs how far it was read.
+    pub(crate) fn acknowledge(&self, store: &mut Store) {
+        let path = format!("{:?}", self.id);
+        let state = SourceState { path, acknowledged: self.position, ..SourceState::default() };
+        store.writer().acknowledge(&self.id, &state).unwrap();
     }
 
     pub(crate) fn flush(&mut self, store: &mut Store) -> Result<(), StoreError> {

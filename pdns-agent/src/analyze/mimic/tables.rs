@@ -1,4 +1,4 @@
-//! What typing errors and look-alikes are made of: keyboards, characters that look or sound alike, words and suffixes.
+//! Tables of typing errors and look-alikes: keyboards, characters that look or sound alike, words and suffixes.
 
 /// Neighbours on keyboards, in English, German and French layout.
 pub(super) const KEYS: &[(u8, &[u8])] = &[

@@ -6,7 +6,7 @@
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
-//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` number of times that a repair renumbered rows, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors`, `mig` the version from which a migration is under way |
+//! | `pd:schema` | hash | `v` version, `P` partitions, `sip` hash key, `g` generation: grows when a repair renumbers rows, and at a restore, `m` all partitions are marked, `sensor:<name>` copies of `pd:sensors`, `mig` the version from which a migration is under way, `restore` the restore that is under way, `merged:<digest>` hash keys of merged stores |
 //! | `pd:sensors` | hash | sensor name to its number |
 //! | `pd:{tags}t` | hash | tags: kind and subject to time and words, see `tag.rs` |
 //! | `pd:{tags}m` | hash | `g` generation of the tags, `n` entries of their history that there ever were, `k` how many tags there are, `p` the prefix lengths that tags have or had, `f` first entry since a repair that lost some, `c` always -1, which programs of version 2 refuse |
@@ -246,6 +246,43 @@ impl Keys {
     }
 }
 
+/// The part that a key plays in a store, by what follows the prefix. Another store may have a prefix that continues this
+/// one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyClass {
+    /// It holds data.
+    Content,
+    /// It says who is at work, and means nothing elsewhere.
+    Lease,
+    /// It is not a key of the store.
+    Foreign,
+}
+
+impl KeyClass {
+    /// Returns the class of a key, without the prefix.
+    pub(crate) fn of(rest: &[u8]) -> Self {
+        let is_hex =
+            |digits: &[u8]| digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        match rest {
+            b"schema" | b"sensors" | b"src" | b"srcw" => Self::Content,
+            [b'6', b':', octet @ ..] if octet.len() == 2 && is_hex(octet) => Self::Content,
+            b"{tags}il" => Self::Lease,
+            [b'{', a, b, b'}', b'v'] if is_hex(&[*a, *b]) => Self::Lease,
+            [b'{', b't', b'a', b'g', b's', b'}', _, ..] => Self::Content,
+            [b'{', a, b, b'}', _, ..] if is_hex(&[*a, *b]) => Self::Content,
+            [b'{', b'4', b':', net @ ..] => match net.split_first_chunk::<4>() {
+                Some((net, [b'}', ..])) if is_hex(net) => Self::Content,
+                _ => Self::Foreign,
+            },
+            [b'{', b'6', b':', net @ ..] => match net.split_first_chunk::<8>() {
+                Some((net, [b'}', ..])) if is_hex(net) => Self::Content,
+                _ => Self::Foreign,
+            },
+            _ => Self::Foreign,
+        }
+    }
+}
+
 /// The location of a name in 32 bits, as in rows and posting sets: the partition above 24 bits of the hash. It
 /// identifies a bucket, not a name; readers compare what they find there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -329,6 +366,37 @@ mod tests {
         }
         assert_eq!(keys.v4(0xc000), "pd:{4:c000}");
         assert_eq!(keys.v6(0x2001_0db8_0001), "pd:{6:20010db8}0001");
+    }
+
+    #[test]
+    fn all_keys_are_told_from_those_of_another_store() {
+        let keys = Keys::new("");
+        for key in [
+            keys.schema(),
+            keys.sensors(),
+            keys.sources(),
+            keys.under_way(),
+            keys.tags(),
+            keys.judge(),
+            keys.meta(255, Kind::Negative),
+            keys.rows(0, Kind::Record, 7),
+            keys.wide(10, Kind::Record, 1),
+            keys.posting(10, 'x', 1023),
+            keys.checkpoints(0),
+            keys.v4(0xc000),
+            keys.v6(0x2001_0db8_0001),
+            keys.v6_nets(13),
+        ] {
+            assert_eq!(KeyClass::of(key.as_bytes()), KeyClass::Content, "{key}");
+        }
+        for key in [keys.repairer(10), "{tags}il".to_owned()] {
+            assert_eq!(KeyClass::of(key.as_bytes()), KeyClass::Lease, "{key}");
+        }
+        for key in
+            ["", "merge:schema", "merge:{00}m", "schemas", "{00}", "{0g}m", "{4:c00}", "6:0", "x"]
+        {
+            assert_eq!(KeyClass::of(key.as_bytes()), KeyClass::Foreign, "{key}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is not kept below a domain, octet by octet.
+//! The encoding of what is not kept below a domain, octet by octet.
 //!
 //! A name that is one too many on its day is not stored. Its answers are added to a sum of their type below the
 //! registrable domain. The sums of a domain are in the hash `pd:{pp}u<hash of the domain>`. A **field** is the type

@@ -35,7 +35,7 @@ pub struct NameLookup {
     node: Node,
     /// Members of the set, or the first of them.
     members: Value,
-    /// What is not kept below its registrable domain, if the name may be one of those.
+    /// Sums of what is not kept below its registrable domain, if the name may be one of those.
     unkept: Vec<StoredRecord>,
 }
 

@@ -1,4 +1,4 @@
-//! What is not kept of domains with too many new names, read as records of a wildcard.
+//! Domains with too many new names: what is not kept of them, read as records of a wildcard.
 
 use crate::hash::NameLocation;
 use crate::name::{Name, NameBuf};

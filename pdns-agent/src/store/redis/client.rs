@@ -518,7 +518,8 @@ fn unconnected() -> StoreError {
     StoreError::Unavailable("not connected".to_owned())
 }
 
-fn connect(options: &Options) -> Result<RespStream, StoreError> {
+/// Opens a connection of its own, for what is not a sequence of commands and replies.
+pub(in crate::store) fn connect(options: &Options) -> Result<RespStream, StoreError> {
     if url::has_fragment(&options.url) {
         let cause =
             "what follows a # is ignored: write %23 for a # in a password or a path".to_owned();

@@ -3,8 +3,11 @@
 //! Part of `store`.
 
 use super::password::read_password;
+use super::sentinel::SentinelUrl;
 use super::url::mask;
 use crate::name::NameBuf;
+use crate::store::StoreError;
+use redis::IntoConnectionInfo as _;
 use std::path::PathBuf;
 
 /// Partitions of a new store.
@@ -51,6 +54,22 @@ impl Options {
     #[must_use]
     pub fn shown_url(&self) -> String {
         mask(&self.url)
+    }
+
+    /// Returns the number of the database that the URL names.
+    pub(in crate::store) fn database(&self) -> Result<u64, StoreError> {
+        if self.url == "managed:" {
+            return Ok(0);
+        }
+        let bad = |cause: String| StoreError::Url { url: self.shown_url(), cause };
+        let settings = match SentinelUrl::parse(&self.url) {
+            Some(sentinels) => sentinels.map_err(bad)?.settings(),
+            None => {
+                self.url.as_str().into_connection_info().map(|info| info.redis_settings().clone())
+            }
+        };
+        let settings = settings.map_err(|error| bad(error.to_string()))?;
+        u64::try_from(settings.db()).map_err(|error| bad(error.to_string()))
     }
 
     /// Returns the password for a new connection: the one in the file, or the last known one while the file cannot be

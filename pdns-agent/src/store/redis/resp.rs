@@ -84,6 +84,11 @@ impl RespStream {
         matches!(self.value(), Ok(Value::SimpleString(pong)) if pong == "PONG").then_some(self)
     }
 
+    /// Returns what follows as bytes.
+    pub(in crate::store) fn into_reader(self) -> BufReader<Socket> {
+        self.reader
+    }
+
     /// Sends commands in wire format.
     pub(in crate::store) fn send(&mut self, bytes: &[u8]) -> RedisResult<()> {
         let socket = self.reader.get_mut();

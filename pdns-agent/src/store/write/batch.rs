@@ -6,7 +6,7 @@
 use crate::aggregate::{Merged, Tuple, Window};
 use crate::hash::{NameLocation, Router};
 use crate::name::{Name, NameBuf, suffix};
-use crate::observation::Fact;
+use crate::observation::{Fact, Seen};
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::{write_key, write_row};
 use crate::store::layout::extension::{LARGE, RowSensors, write_count};
@@ -20,6 +20,9 @@ use std::ops::Range;
 /// Number of tuples to aim for in one call: enough to spread its fixed cost, few enough that other clients do not
 /// wait (31 records a call: 2.2 ms, 312: 9 ms at the 99th percentile, ingest saturated).
 const SLICE: usize = 48;
+
+/// Returns the sensors of the tuple with an index in the window; may change what is added to its row.
+pub(in crate::store) type SensorsOf<'s> = &'s dyn Fn(u32, &mut Seen) -> RowSensors;
 
 /// Packs windows for one store.
 #[derive(Clone)]
@@ -79,7 +82,7 @@ pub struct Batch {
     pub(crate) confirmed: u64,
     /// Indices in the window of the tuples whose name the store did not keep.
     pub(crate) unkept: Vec<u32>,
-    /// How many of them were not yet taken.
+    /// Number of them that were not yet taken.
     pub(crate) unkept_due: u64,
 }
 
@@ -207,6 +210,20 @@ impl Packer {
         (end, finish): (u64, bool),
         sensor: u16,
     ) {
+        let sensors = RowSensors::of_one(sensor);
+        self.pack_sums(batch, log, checkpoint, window, (end, finish), &|_, _| sensors);
+    }
+
+    /// Packs a window like [`Packer::pack`], whose tuples were seen by different sensors.
+    pub(in crate::store) fn pack_sums(
+        &self,
+        batch: &mut Batch,
+        log: [u8; 16],
+        checkpoint: &Checkpoint,
+        window: &mut Window,
+        (end, finish): (u64, bool),
+        sensors: SensorsOf<'_>,
+    ) {
         batch.clear();
         (batch.log, batch.end, batch.finish) = (log, end, finish);
         let marks = &checkpoint.marks;
@@ -249,7 +266,7 @@ impl Packer {
             }
             let first = batch.calls.len();
             let slices = slices.get(usize::from(partition)).copied().unwrap_or(1);
-            self.pack_part(batch, partition, *mark, slices, items, window, sensor);
+            self.pack_part(batch, partition, *mark, slices, items, window, sensors);
             batch.parts.push(Part { partition, calls: first..batch.calls.len() });
         }
         window.sent();
@@ -265,7 +282,7 @@ impl Packer {
         slices: u16,
         mut items: &[(u32, u32)],
         window: &Window,
-        sensor: u16,
+        sensors: SensorsOf<'_>,
     ) {
         loop {
             let slice = items.first().map_or(0, |&(key, _)| key & 0xffff);
@@ -295,7 +312,7 @@ impl Packer {
                     if let Some(merged) = window.get(index)
                         && merged.is_negative == negatives
                     {
-                        self.pack_tuple(batch, &mut words, index, &merged, sensor);
+                        self.pack_tuple(batch, &mut words, index, &merged, sensors);
                     }
                 }
             }
@@ -317,10 +334,11 @@ impl Packer {
         words: &mut BatchWords,
         index: u32,
         merged: &Merged<'_>,
-        sensor: u16,
+        sensors: SensorsOf<'_>,
     ) {
         let kind = usize::from(merged.is_negative);
-        let (seen, sensors) = (merged.seen, RowSensors::of_one(sensor));
+        let mut seen = merged.seen;
+        let sensors = sensors(index, &mut seen);
         let bits = low24(merged.place.hash);
         let large = (seen.count >= u64::from(LARGE))
             .then(|| write_count(seen.count, seen.is_count_saturated()));
