@@ -40,6 +40,14 @@ impl StoredRecord {
     pub fn address(&self) -> Option<IpAddr> {
         self.fact.as_fact().address()
     }
+
+    /// The domain below which the names of the sum lie that are not kept; `None` for a record of one name.
+    #[must_use]
+    pub fn unkept_below(&self) -> Option<NameBuf> {
+        self.unkept.as_ref()?;
+        let rrname = self.rrname.as_name();
+        Some(rrname.suffix(rrname.labels().count().saturating_sub(1)).to_buf())
+    }
 }
 
 /// A [`Fact`], owned.

@@ -116,7 +116,7 @@ impl fmt::Display for TunnelReport {
             self.rare * 100.0
         )?;
         if self.left_out > 0 {
-            write!(f, "; of the first {MAX_TUNNEL_NAMES}, {} left out", self.left_out)?;
+            write!(f, "; {} further names are not among them", self.left_out)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::field::ttl;
 use super::{Item, Mark, RenderOptions, Renderer, csv, date, escape, field, judged, utc};
 use crate::name::{Name, display::unicode};
 use crate::observation::Seen;
-use crate::query::{GroupKey, NameSum, TagSet, printed_name};
+use crate::query::{GroupKey, NameSum, Subject, TagSet, printed, printed_name};
 use crate::rdata::{FinalDot, Rdata, Target};
 use crate::record::{FactBuf, StoredRecord};
 use crate::tag::Tag;
@@ -166,8 +166,10 @@ impl Table {
             (FactBuf::Negative { qtype, outcome }, None) => (*qtype, format!("({outcome})")),
         };
         let seen = &row.seen;
+        // A name that has a real `*` label is printed with a backslash.
+        let owner = row.unkept_below().map(|domain| printed(&Subject::Below(domain)));
         let cells = vec![
-            printed_name(&row.rrname),
+            owner.unwrap_or_else(|| printed_name(&row.rrname)),
             rrtype.to_string(),
             right,
             count(seen),

@@ -117,6 +117,8 @@ fn names_beyond_the_bound_are_added_up_below_their_domain() {
     }
     let text = run(&mut site.pdns(), &["tunnel.example", "--format", "table"]).with(&[0]);
     assert!(text.contains("names not kept)"), "{text}");
+    // Written as the names below the domain, and not as a name with a star.
+    assert!(text.contains("\n*.tunnel.example ") && !text.contains('\\'), "{text}");
     let found = ask(&site, &["find", "--contains", "tunnel", "--limit", "0"]);
     assert_eq!(found.iter().filter(|row| is_sum(row)).count(), 1, "no negative answers");
     let found = ask(&site, &["find", "--sort", "count", "--limit", "3"]);

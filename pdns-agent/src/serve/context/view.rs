@@ -40,6 +40,12 @@ impl Link {
         Self { text, path, unicode, is_whole: false }
     }
 
+    fn below(apex: NameBuf) -> Self {
+        let subject = Subject::Below(apex);
+        let (text, path) = (subject.to_string(), path_of(&subject));
+        Self { text, path, unicode: None, is_whole: false }
+    }
+
     pub(super) fn address(address: IpAddr) -> Self {
         Self {
             text: address.to_string(),
@@ -175,7 +181,10 @@ fn line(subject: &Subject, row: &StoredRecord, axis: &Axis, tags: &TagSet) -> Re
     }
     RecordLine {
         rrtype,
-        owner: (!is_own).then(|| Link::name(&row.rrname)),
+        owner: (!is_own).then(|| match row.unkept_below() {
+            Some(domain) => Link::below(domain),
+            None => Link::name(&row.rrname),
+        }),
         before,
         link,
         after,
