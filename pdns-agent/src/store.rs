@@ -56,7 +56,6 @@ use crate::hash::Router;
 use layout::keys::{Buckets, Keys};
 use redis::capacity;
 use redis::client::RedisClient;
-use redis::reply;
 use std::collections::HashMap;
 use std::sync::Arc;
 use write::upsert::WriterState;
@@ -140,10 +139,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn create(options: &Options) -> Result<Option<Self>, StoreError> {
-        let mut client = RedisClient::open(options.clone(), Arc::default())?;
-        client.refuse_unsupported()?;
-        let key = Keys::new(&options.prefix).schema();
-        let fields = reply::pairs(client.ask(&[b"HGETALL", key.as_bytes()])?)?;
+        let (_, _, fields) = schema::stored(options)?;
         if fields.is_empty() { Self::open(options).map(Some) } else { Ok(None) }
     }
 

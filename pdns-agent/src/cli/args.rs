@@ -235,7 +235,7 @@ pub enum Admin {
     /// A store keeps its number of partitions for good. More of them are for a cluster of more servers, or for a store of
     /// some hundreds of millions of names; each takes memory and time of its own.
     Create {
-        /// How many partitions it has, from 64 to 256
+        /// Number of partitions, from 64 to 256
         #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(64..=256))]
         partitions: u16,
     },

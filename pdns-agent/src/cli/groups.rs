@@ -7,7 +7,7 @@ use super::{CliError, Found, Terminal, cannot, open};
 use crate::name::Name;
 use crate::query::{self, By, DAY, GroupSort, Grouping, TimeSpec, Totals};
 use crate::render::{Format, Item, escape};
-use crate::store::{Kind, Options, Reader, StoreError};
+use crate::store::{Options, Reader, StoreError};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -54,8 +54,7 @@ fn write(
 fn unkept(store: &mut Reader<'_>, below: Option<Name<'_>>) -> Result<Option<String>, StoreError> {
     let domains = store.unkept_domains(below)?;
     let Some(first) = domains.first() else { return Ok(None) };
-    let sums = store.unkept(&domains, &[Kind::Record, Kind::Negative])?;
-    let names: u64 = sums.iter().filter_map(|sum| Some(sum.unkept.as_ref()?.names)).sum();
+    let names = store.count_unkept(&domains)?;
     let of = match domains.len() {
         1 => escape(first.as_str()).into_owned(),
         count => format!("{count} domains"),

@@ -94,12 +94,11 @@ fn wildcards(
     let domains = store.unkept_domains(above)?;
     let mut records = store.unkept(&domains, kinds)?;
     records.retain(|record| {
-        let rrname = record.rrname.as_name();
-        let stands_above = apex.as_ref().is_some_and(|apex| {
-            let domain = rrname.suffix(rrname.labels().count() - 1);
-            apex.as_name().is_at_or_below(domain) && apex.as_name() != domain
+        let domain = record.unkept_below();
+        let stands_above = apex.as_ref().zip(domain.as_ref()).is_some_and(|(apex, domain)| {
+            apex.as_name().is_at_or_below(domain.as_name()) && apex != domain
         });
-        stands_above || text.admits(rrname)
+        stands_above || text.admits(record.rrname.as_name())
     });
     Ok(records)
 }

@@ -157,15 +157,9 @@ fn offer_unkept(
     each: &mut Each<'_>,
 ) -> Result<ControlFlow<()>, StoreError> {
     let domains = store.unkept_domains(None)?;
-    let rows = store.unkept(&domains, &[kind])?.into_iter().filter(|row| query.filter.admits(row));
-    let mut flow = ControlFlow::Continue(());
-    for row in rows {
-        flow = sorter.offer(row, each);
-        if flow.is_break() {
-            break;
-        }
-    }
-    Ok(flow)
+    let rows = store.unkept(&domains, &[kind])?.into_iter();
+    let mut rows = rows.filter(|row| query.filter.admits(row));
+    Ok(rows.try_for_each(|row| sorter.offer(row, each)))
 }
 
 /// Reads all rows of `kind` once, with their names and RDATA, and passes on those that match the filter.

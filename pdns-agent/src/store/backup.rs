@@ -23,19 +23,14 @@ pub use progress::{EachStep, Progress};
 pub use rdb_input::SnapshotError;
 
 use crate::hash::Hasher;
-use crate::store::layout::keys::{KeyClass, Keys};
-use crate::store::redis::client::RedisClient;
-use crate::store::redis::reply;
-use crate::store::{Options, Store, StoreError};
+use crate::store::layout::keys::KeyClass;
+use crate::store::{Options, Store, StoreError, schema};
 use file::{BackupFile, BackupWriter};
 use rdb_value::version_of;
 use serde::{Deserialize, Serialize};
 use snapshot::Snapshot;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
-use std::sync::Arc;
-
 /// Callback for a key without the prefix of the store, and its value.
 type EachKey<'e> = dyn FnMut(&[u8], &[u8]) -> Result<(), BackupError> + 'e;
 
@@ -88,12 +83,7 @@ struct Origin {
 impl Origin {
     /// Reads the schema of a store that may be of an earlier version.
     fn read(options: &Options) -> Result<Self, BackupError> {
-        let mut client = RedisClient::open(options.clone(), Arc::default())?;
-        client.refuse_unsupported()?;
-        let keys = Keys::new(&options.prefix);
-        let key = keys.schema();
-        let fields = reply::pairs(client.ask(&[b"HGETALL", key.as_bytes()])?)?;
-        let fields: HashMap<Vec<u8>, Vec<u8>> = fields.into_iter().collect();
+        let (_, keys, fields) = schema::stored(options)?;
         if fields.is_empty() {
             return Err(BackupError::NoStore { prefix: options.prefix.clone() });
         }
@@ -104,9 +94,10 @@ impl Origin {
         let secret = fields.get(&b"sip"[..]).and_then(|key| <[u8; 16]>::try_from(&key[..]).ok());
         let (Some(schema), Some(partitions), Some(secret)) = (number(b"v"), number(b"P"), secret)
         else {
-            return Err(StoreError::damaged(&key).into());
+            return Err(StoreError::damaged(&keys.schema()).into());
         };
-        let partitions = u16::try_from(partitions).map_err(|_| StoreError::damaged(&key))?;
+        let partitions =
+            u16::try_from(partitions).map_err(|_| StoreError::damaged(&keys.schema()))?;
         Ok(Self { schema, partitions, store: store_digest(&secret) })
     }
 }

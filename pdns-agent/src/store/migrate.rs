@@ -28,9 +28,6 @@ use crate::store::tags::encoding::read_field;
 use crate::store::tags::lengths_of;
 use crate::store::write::sources::{SHARED, sensor_number};
 use crate::store::{Options, Store, StoreError, schema};
-use std::collections::HashMap;
-use std::sync::Arc;
-
 /// Version since which tags have the metadata that [`tags`] writes.
 const TAGS_SINCE: u32 = 3;
 /// Blocks of rows read in one pipeline: two megabytes.
@@ -58,12 +55,8 @@ impl Store {
     /// [`StoreError::Schema`] if the store is of a version that cannot be migrated; other errors as they occur. The
     /// migration can be repeated.
     pub fn migrate(options: &Options) -> Result<Option<u32>, StoreError> {
-        let mut client = RedisClient::open(options.clone(), Arc::default())?;
-        client.refuse_unsupported()?;
-        let keys = Keys::new(&options.prefix);
+        let (mut client, keys, fields) = schema::stored(options)?;
         let key = keys.schema();
-        let fields = reply::pairs(client.ask(&[b"HGETALL", key.as_bytes()])?)?;
-        let fields: HashMap<Vec<u8>, Vec<u8>> = fields.into_iter().collect();
         let number = |field: &[u8]| -> Option<u32> {
             std::str::from_utf8(fields.get(field)?).ok()?.parse().ok()
         };

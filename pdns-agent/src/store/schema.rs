@@ -3,16 +3,18 @@
 pub(super) mod marks;
 
 use crate::hash::{Hasher, Router};
-use crate::store::StoreError;
 use crate::store::functions::FUNCTIONS;
-use crate::store::layout::keys::{Keys, Kind, OLDEST_VERSION, PARTITIONS, VERSION};
+use crate::store::layout::keys::{Keys, Kind, OLDEST_VERSION, VERSION};
 use crate::store::redis::client::{Pipeline, RedisClient};
+use crate::store::redis::options::PARTITIONS;
 use crate::store::redis::reply::Pairs;
 use crate::store::redis::{capacity, reply};
 use crate::store::schema::marks::{Epoch, Identity, PartitionMark, pack_mark, read_mark};
+use crate::store::{Options, StoreError};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Read as _;
+use std::sync::Arc;
 
 /// Prefix of the schema fields that map sensors to their bits: a copy of `pd:sensors`.
 const SENSOR: &str = "sensor:";
@@ -32,6 +34,18 @@ pub(crate) struct Schema {
     /// True if all partitions are marked.
     pub(crate) is_marked: bool,
 }
+
+/// Connects, and reads the fields of the schema as they are stored, of whatever version; none if there is no store.
+pub(in crate::store) fn stored(options: &Options) -> Result<StoredSchema, StoreError> {
+    let mut client = RedisClient::open(options.clone(), Arc::default())?;
+    client.refuse_unsupported()?;
+    let keys = Keys::new(&options.prefix);
+    let fields = reply::pairs(client.ask(&[b"HGETALL", keys.schema().as_bytes()])?)?;
+    Ok((client, keys, fields.into_iter().collect()))
+}
+
+/// A connection, the keys of its store, and the fields of the schema.
+type StoredSchema = (RedisClient, Keys, HashMap<Vec<u8>, Vec<u8>>);
 
 /// Reads the schema, creating it if the store is empty, and derives the router from it.
 pub(crate) fn open(client: &mut RedisClient, keys: &Keys) -> Result<(Router, Schema), StoreError> {

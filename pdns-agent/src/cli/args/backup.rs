@@ -62,7 +62,7 @@ pub struct FromStore {
     /// The other store: a URL as of --redis; for merge also the file of a backup
     #[arg(value_name = "STORE")]
     pub store: String,
-    /// How to reach it.
+    /// The way to it.
     #[command(flatten)]
     pub other: OtherStore,
 }

@@ -145,15 +145,7 @@ impl Sections {
         each: &mut Each<'_>,
     ) -> Result<(), StoreError> {
         match (self, section) {
-            (Self::Name(lookup), Section::Records) => {
-                let mut flow = ControlFlow::Continue(());
-                store.own_records(lookup, &mut |row| {
-                    flow = each(row);
-                    flow
-                })?;
-                unkept(store, lookup, (Kind::Record, flow), each);
-                Ok(())
-            }
+            (Self::Name(lookup), Section::Records) => own(store, lookup, Kind::Record, each),
             (Self::Name(lookup), Section::Pointing) => {
                 store.records_targeting(lookup, most, &mut |row| {
                     // A record that points at its own owner is already in the records section.
@@ -161,15 +153,7 @@ impl Sections {
                     if is_own { ControlFlow::Continue(()) } else { each(row) }
                 })
             }
-            (Self::Name(lookup), Section::Negatives) => {
-                let mut flow = ControlFlow::Continue(());
-                store.own_negatives(lookup, &mut |row| {
-                    flow = each(row);
-                    flow
-                })?;
-                unkept(store, lookup, (Kind::Negative, flow), each);
-                Ok(())
-            }
+            (Self::Name(lookup), Section::Negatives) => own(store, lookup, Kind::Negative, each),
             (Self::Addresses(from, to), Section::Records) => {
                 on_addresses(store, *from, *to, most, each)
             }
@@ -178,16 +162,26 @@ impl Sections {
     }
 }
 
-/// Passes on what is not kept below a domain, after the rows of the name, unless they ended the section.
-fn unkept(
-    store: &Reader<'_>,
+/// Reads a name's own rows of a kind, then what is not kept of that kind below its domain.
+fn own(
+    store: &mut Reader<'_>,
     lookup: &NameLookup,
-    (kind, flow): (Kind, ControlFlow<()>),
+    kind: Kind,
     each: &mut Each<'_>,
-) {
+) -> Result<(), StoreError> {
+    let mut flow = ControlFlow::Continue(());
+    let mut take = |row| {
+        flow = each(row);
+        flow
+    };
+    match kind {
+        Kind::Record => store.own_records(lookup, &mut take)?,
+        Kind::Negative => store.own_negatives(lookup, &mut take)?,
+    }
     if flow.is_continue() {
         let _ended = store.own_unkept(lookup, kind).cloned().try_for_each(each);
     }
+    Ok(())
 }
 
 /// Reads one section, at most as many rows as `depth` allows, until `stop` returns true.

@@ -324,8 +324,7 @@ fn siblings(store: &mut Reader<'_>, scorer: &Scorer, facts: &mut Facts) -> Resul
             aggregate.add(name.as_name(), domain, sighting);
         }
     }
-    let unkept = store.unkept(&[domain.to_buf()], &kinds)?;
-    let unkept: u64 = unkept.iter().filter_map(|sum| Some(sum.unkept.as_ref()?.names)).sum();
+    let unkept = store.count_unkept(&[domain.to_buf()])?;
     if unkept > 0 {
         aggregate.leave_out(unkept);
         facts.notes.push(format!(

@@ -49,8 +49,6 @@ use crate::store::layout::extension::SETS;
 pub(crate) const VERSION: u32 = 4;
 /// The oldest version that can be migrated.
 pub(crate) const OLDEST_VERSION: u32 = 2;
-/// Partitions of a new store.
-pub(crate) const PARTITIONS: u16 = 64;
 /// Maximum number of tags in a store: all of them are read at once.
 pub const MAX_TAGS: u32 = 500_000;
 /// Rows in one block; `functions.lua` has the same number.

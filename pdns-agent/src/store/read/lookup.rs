@@ -102,7 +102,7 @@ impl Reader<'_> {
         let members = replies.next().ok_or(StoreError::Reply)?;
         let unkept = match (&domain, replies.next()) {
             (Some(domain), Some(sums)) => {
-                let is_of_domain = name.labels().count() == domain.as_name().labels().count()
+                let is_of_domain = name == domain.as_name()
                     || name.as_str().strip_prefix("*.") == Some(domain.as_str());
                 let is_missing = |kind: &Kind| match kind {
                     Kind::Record => record.is_none(),

@@ -123,8 +123,7 @@ impl Reader<'_> {
         let [(names, records), (negative_names, negatives)] = counts;
         let tags = self.tags_count()?;
         let domains = self.unkept_domains(None)?;
-        let unkept = self.unkept(&domains, &[Kind::Record, Kind::Negative])?;
-        let unkept_names = unkept.iter().filter_map(|sum| Some(sum.unkept.as_ref()?.names)).sum();
+        let unkept_names = self.count_unkept(&domains)?;
         Ok(Summary {
             tags,
             indicators: self.intel_sources()?.iter().map(|source| source.listed).sum(),

@@ -66,6 +66,15 @@ impl Reader<'_> {
         Ok(records)
     }
 
+    /// Estimates how many names are not kept below these domains; a name counts once for each type.
+    ///
+    /// # Errors
+    /// As [`Reader::unkept`].
+    pub fn count_unkept(&mut self, domains: &[NameBuf]) -> Result<u64, StoreError> {
+        let sums = self.unkept(domains, &[Kind::Record, Kind::Negative])?;
+        Ok(sums.iter().filter_map(|sum| Some(sum.unkept.as_ref()?.names)).sum())
+    }
+
     /// Packs the request for the sums of a domain.
     pub(in crate::store) fn pack_unkept(&self, packed: &mut Pipeline, domain: &NameBuf) {
         let NameLocation { partition, hash } = self.store.router.place(domain.as_name());

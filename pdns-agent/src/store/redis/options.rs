@@ -10,8 +10,8 @@ use crate::store::StoreError;
 use redis::IntoConnectionInfo as _;
 use std::path::PathBuf;
 
-/// Partitions of a new store.
-const PARTITIONS: u16 = 64;
+/// Partitions of a new store, unless another number is asked for.
+pub(in crate::store) const PARTITIONS: u16 = 64;
 
 /// Connection options of a store.
 #[derive(Clone, PartialEq, Eq)]

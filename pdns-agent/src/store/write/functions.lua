@@ -376,7 +376,7 @@ local function prepare(tag, kind, ARGV, at, counts_of_new)
       end
     elseif is_next and is_unkept(tag, counts_of_new, ARGV[i + 4], ARGV[i + 3]) then
       over = true
-    elseif is_next and not over then
+    elseif is_next then
       local length = #ARGV[i + 1] + 1
       if end_pos + length > LOG then
         end_block, end_pos = end_block + 1, 0
