@@ -51,6 +51,8 @@ pub struct Window {
     entries: Vec<Entry>,
     table: HashTable<u32>,
     rows: RowCache,
+    /// Editions of the store's partitions that all of these rows belong to; none while no row is known.
+    editions: Vec<u32>,
     /// Parts of counts beyond the 32 bits of an entry, by the hashes of name and fact.
     excess: HashMap<(u64, u64), u64>,
     /// Number of tuples observed since they were last sent to the store.
@@ -118,6 +120,7 @@ impl Window {
             entries: Vec::with_capacity(most_entries),
             table: HashTable::with_capacity(most_entries),
             rows,
+            editions: Vec::new(),
             excess: HashMap::new(),
             dirty: 0,
             most_entries,
@@ -145,8 +148,18 @@ impl Window {
         self.entries.clear();
         self.table.clear();
         self.rows.clear();
+        self.editions.clear();
         self.excess.clear();
         self.dirty = 0;
+    }
+
+    /// Returns the editions of the store's partitions that the known rows belong to: those that were passed first since
+    /// the window was cleared.
+    pub(crate) fn editions(&mut self, now: &[u32]) -> &[u32] {
+        if self.editions.is_empty() {
+            self.editions.extend(now);
+        }
+        &self.editions
     }
 
     /// The location of a name.

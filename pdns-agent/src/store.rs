@@ -8,6 +8,7 @@
 
 mod backup;
 mod error;
+mod forget;
 mod functions;
 #[doc(hidden)]
 pub mod fuzz;
@@ -27,6 +28,7 @@ pub use backup::{
     SnapshotError, UnkeptSums,
 };
 pub use error::{Retry, StoreError};
+pub use forget::{Candidate, Keep, Tally as ForgetTally};
 pub use indicators::{
     ImportEntry, ImportOutcome, ImportSpec, IndicatorImport, Indicators, IntelSource, ListingAct,
     ListingChange, ListingTally, MAX_CHANGES, MAX_IMPORTS,
@@ -53,12 +55,17 @@ pub use write::checkpoint::Checkpoint;
 pub use write::sources::SourceState;
 
 use crate::hash::Router;
-use layout::keys::{Buckets, Keys};
+use layout::keys::Keys;
+use read::buckets::Shape;
 use redis::capacity;
 use redis::client::RedisClient;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use write::upsert::WriterState;
+
+/// How long editions and buckets of partitions are relied on, while a volume that was replaced is kept for much longer.
+const SHAPES: Duration = Duration::from_secs(1);
 
 /// A store, with a connection of its own.
 pub struct Store {
@@ -67,8 +74,10 @@ pub struct Store {
     router: Router,
     schema: schema::Schema,
     writer_state: WriterState,
-    /// Bucket counts as of the last look-up.
-    buckets: HashMap<(Kind, u8), Buckets>,
+    /// Editions and buckets of partitions as of the last look-up.
+    shapes: HashMap<(Kind, u8), Shape>,
+    /// Time until which these may be relied on.
+    shapes_until: Instant,
 }
 
 /// Reads a store.
@@ -117,7 +126,8 @@ impl Reader<'_> {
             router: self.store.router.clone(),
             schema: self.store.schema.clone(),
             writer_state: WriterState::default(),
-            buckets: HashMap::new(),
+            shapes: HashMap::new(),
+            shapes_until: Instant::now(),
         }
     }
 }
@@ -160,7 +170,8 @@ impl Store {
             router,
             schema,
             writer_state: WriterState::default(),
-            buckets: HashMap::new(),
+            shapes: HashMap::new(),
+            shapes_until: Instant::now(),
         })
     }
 
@@ -173,6 +184,12 @@ impl Store {
 
     /// Returns the view for reading.
     pub fn reader(&mut self) -> Reader<'_> {
+        // An edition that was replaced stays for a few seconds, in which it is not noticed that it was.
+        let now = Instant::now();
+        if now >= self.shapes_until {
+            self.shapes.clear();
+            self.shapes_until = now + SHAPES;
+        }
         Reader { store: self }
     }
 

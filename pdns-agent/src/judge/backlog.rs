@@ -68,6 +68,12 @@ impl Backlog {
         gaps + now.octets_since(&self.seen)
     }
 
+    /// All points, to be translated when the store numbers its names anew.
+    pub(super) fn points(&mut self) -> Vec<&mut NameEnds> {
+        let gaps = self.gaps.iter_mut().flat_map(|(from, until)| [from, until]);
+        gaps.chain(std::iter::once(&mut self.seen)).collect()
+    }
+
     /// True if the store has less than was judged: it lost data, or is another one.
     pub(super) fn is_lost(&self, now: &NameEnds) -> bool {
         now.is_behind(&self.seen)

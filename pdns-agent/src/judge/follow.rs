@@ -7,7 +7,7 @@ use super::found::names;
 use super::lease::Lease;
 use super::metrics::JudgeMetrics;
 use super::pause::Pause;
-use super::position::{Ends, take};
+use super::position::{Ends, carry, take};
 use super::settings::JudgeSettings;
 use super::sinks::{SinkError, Sinks, Taken};
 use super::state::{Counters, State};
@@ -296,6 +296,7 @@ impl Judge<'_, '_> {
         self.state.model =
             self.knowledge.scorer.model.digest().get(..12).unwrap_or_default().to_owned();
         self.examiner.undo();
+        self.carry(store, &ends)?;
         if self.is_lost(store, &ends) {
             self.read_again(store, &ends)?;
         } else if !self.is_learned {
@@ -305,6 +306,17 @@ impl Judge<'_, '_> {
         if is_new && self.pending.is_none() {
             let first = self.state.clone();
             self.commit(store, first)?;
+        }
+        Ok(())
+    }
+
+    /// Translates the positions where names were forgotten.
+    fn carry(&mut self, store: &mut Store, ends: &Ends) -> Result<(), StepFailure> {
+        let records = carry(store, Kind::Record, &mut self.state.records, &ends.records)?;
+        let negatives = carry(store, Kind::Negative, &mut self.state.negatives, &ends.negatives)?;
+        if records || negatives {
+            // The next translation may be impossible from where they were.
+            self.commit(store, self.state.clone())?;
         }
         Ok(())
     }
@@ -495,6 +507,7 @@ impl Judge<'_, '_> {
         }
         store.check()?;
         let ends = Ends::read(store)?;
+        self.carry(store, &ends)?;
         if self.is_lost(store, &ends) {
             self.read_again(store, &ends)?;
             return Ok(JudgeProgress::Worked);

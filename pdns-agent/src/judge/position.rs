@@ -24,6 +24,17 @@ impl Ends {
     }
 }
 
+/// Translates the points of a backlog to the editions in which the store ends now: something was forgotten since. Returns
+/// true if there were any.
+pub(super) fn carry(
+    store: &mut Store,
+    kind: Kind,
+    backlog: &mut Backlog,
+    now: &NameEnds,
+) -> Result<bool, StoreError> {
+    store.reader().carry_names(kind, &mut backlog.points(), now)
+}
+
 /// Takes the latest names out of a backlog.
 pub(super) fn take(
     store: &mut Store,

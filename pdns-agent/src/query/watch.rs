@@ -92,6 +92,7 @@ impl Watch {
         if now == self.at {
             return Ok(Polled::Whole);
         }
+        store.carry(&mut self.at, &now)?;
         if now.is_behind(&self.at) {
             self.at = now;
             return Ok(Polled::Lost);

@@ -6,6 +6,7 @@ pub(super) mod encoding;
 pub(super) mod extension;
 pub(super) mod keys;
 pub(super) mod listing;
+pub(super) mod origin;
 pub(super) mod posting;
 pub(super) mod type_code;
 pub(super) mod unkept;

@@ -1,7 +1,8 @@
-//! Brings a store of schema version 2 or 3 to version 4, in place.
+//! Brings a store of schema version 2, 3 or 4 to version 5, in place.
 //!
 //! Version 3 added the indicators, and what the tags need to be looked up one by one. In version 4 counts go beyond
-//! 2^32, and each sensor has a number of its own. Rows stay as they are. Each step can be repeated, so a migration that
+//! 2^32, and each sensor has a number of its own. In version 5 a partition has editions, so that records can be forgotten;
+//! until the first is, nothing differs. Rows stay as they are. Each step can be repeated, so a migration that
 //! was killed is completed by the next:
 //!
 //! 1. The schema gets the new version, a mark that the migration is under way, and a new generation. Programs of this
@@ -20,7 +21,7 @@ use crate::hash::Hasher;
 use crate::observation::SENSOR_SEPARATOR;
 use crate::store::layout::encoding::row_of;
 use crate::store::layout::extension::{LARGE, write_count};
-use crate::store::layout::keys::{Keys, Kind, OLDEST_VERSION, ROW, ROWS, VERSION};
+use crate::store::layout::keys::{Keys, Kind, OLDEST_VERSION, ROW, ROWS, VERSION, Volume};
 use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply;
 use crate::store::schema::marks::{self, PartitionMark};
@@ -152,12 +153,14 @@ fn counts(
     };
     let rows = rows.and_then(|rows| std::str::from_utf8(&rows).ok()?.parse::<u32>().ok());
     let blocks: Vec<u32> = (0..rows.unwrap_or(0).div_ceil(ROWS)).collect();
-    let key = keys.large_counts(partition, kind);
+    // Nothing was ever forgotten in a store of these versions.
+    let volume = Volume::first(partition);
+    let key = keys.large_counts(volume, kind);
     let count = write_count(LARGE.into(), true);
     for blocks in blocks.chunks(BLOCKS) {
         let mut packed = Pipeline::default();
         for &block in blocks {
-            packed.command(&[b"GET", keys.rows(partition, kind, block).as_bytes()]);
+            packed.command(&[b"GET", keys.rows(volume, kind, block).as_bytes()]);
         }
         let mut entries = Pipeline::default();
         for (&block, answer) in blocks.iter().zip(client.call_each(&packed)?) {

@@ -13,10 +13,13 @@ mod remains;
 mod repair;
 mod unkept;
 
+pub(in crate::store) use rebuild::Change;
+pub(in crate::store) use repair::edition_in;
+
 use crate::record::FactBuf;
 use crate::sensors::SensorSet;
 use crate::store::layout::encoding::{DIGEST, RowRead, Stored, Value};
-use crate::store::layout::keys::{Keys, Kind, Pointer, low24};
+use crate::store::layout::keys::{Keys, Kind, Pointer, Volume, low24};
 use crate::store::layout::posting::Posting;
 use crate::store::layout::type_code::TypeCode;
 use crate::store::read::buckets::{BucketEntry, Meta};
@@ -118,11 +121,11 @@ struct Due {
 impl Reader<'_> {
     fn long_fact(
         &mut self,
-        partition: u8,
+        volume: Volume,
         digest: &[u8; DIGEST],
         stored: &Stored,
     ) -> Result<Option<FactBuf>, StoreError> {
-        let key = self.store.keys.long(partition);
+        let key = self.store.keys.long(volume);
         let octets =
             reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), digest])?)?;
         let octets = octets.filter(|octets| self.store.router.hasher().identity(octets) == *digest);
@@ -234,7 +237,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let meta = self.reader().meta(kind, Part(partition))?;
         let mut whole = self.reader().load_partition(kind, partition, &meta)?;
-        self.verify_extensions((kind, partition), &mut whole, verdict)?;
+        let volume = meta.volume(partition);
+        self.verify_extensions((kind, volume), &mut whole, verdict)?;
         let at = self.keys.meta(partition, kind);
         let mut log = self.verify_log(kind, partition, &meta, &whole, verdict);
         let mut taken = vec![false; meta.rows as usize];
@@ -244,9 +248,9 @@ impl Store {
         for indices in indices.chunks(BUCKETS) {
             let mut due = Vec::new();
             for (&index, bucket) in
-                indices.iter().zip(self.reader().buckets(kind, partition, indices)?)
+                indices.iter().zip(self.reader().buckets(kind, volume, indices)?)
             {
-                let key = self.keys.bucket(partition, kind, index);
+                let key = self.keys.bucket(volume, kind, index);
                 for (field, value) in bucket {
                     let Ok(hash) = field.try_into().map(u64::from_be_bytes) else {
                         verdict
@@ -259,7 +263,7 @@ impl Store {
                             format!("{key}: {hash:016x} belongs into another bucket")
                         });
                     }
-                    let entry = BucketEntry { partition, hash, bucket: index, value };
+                    let entry = BucketEntry { volume, hash, bucket: index, value };
                     let Some(value) = Value::read(&entry.value) else {
                         verdict.problem(false, || {
                             format!("{key}: the value of {hash:016x} does not read")
@@ -305,7 +309,7 @@ impl Store {
         if names != meta.names {
             verdict.problem(false, || format!("{at}: {names} names, but {} counted", meta.names));
         }
-        self.verify_days(kind, partition, &days, verdict)?;
+        self.verify_days(kind, volume, &days, verdict)?;
         verdict.names += names;
         Ok(())
     }
@@ -321,7 +325,7 @@ impl Store {
     ) -> HashMap<u64, u32> {
         let mut log = HashMap::new();
         for (block, octets) in (0_u32..).zip(&whole.log) {
-            let key = self.keys.log(partition, kind, block);
+            let key = self.keys.log(meta.volume(partition), kind, block);
             let end = if block == meta.block { meta.offset as usize } else { octets.len() };
             let mut at = 0;
             let used = octets.get(..end).unwrap_or_default();
@@ -362,7 +366,8 @@ impl Store {
         due: &mut Vec<Due>,
         verdict: &mut Verdict,
     ) -> Result<u32, StoreError> {
-        let (partition, hash) = (entry.partition, entry.hash);
+        let (volume, hash) = (entry.volume, entry.hash);
+        let partition = volume.partition;
         let at = format!("name {hash:016x} of {}", self.keys.meta(partition, kind));
         let mut first = u32::MAX;
         let walked = self.reader().for_each_record(kind, entry, &mut |store, page| {
@@ -390,7 +395,7 @@ impl Store {
                     verdict.problem(false, || format!("{at}: row {row} leads to another bucket"));
                 }
                 let fact = match &stored {
-                    Stored::Long { digest, .. } => store.long_fact(partition, digest, &stored)?,
+                    Stored::Long { digest, .. } => store.long_fact(volume, digest, &stored)?,
                     Stored::Fact(_) => Some(stored.with_octets(&[])),
                 };
                 let rrtype = fact.as_ref().map(|fact| fact.as_fact().rrtype());
@@ -488,11 +493,11 @@ impl Store {
     fn verify_days(
         &mut self,
         kind: Kind,
-        partition: u8,
+        volume: Volume,
         days: &BTreeMap<u32, u64>,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
-        let key = self.keys.days(partition, kind);
+        let key = self.keys.days(volume, kind);
         let stored = reply::pairs(self.client.ask(&[b"HGETALL", key.as_bytes()])?)?;
         let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
         let stored: Option<BTreeMap<u32, u64>> = stored

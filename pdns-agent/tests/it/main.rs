@@ -37,6 +37,8 @@ mod files;
 #[cfg(test)]
 mod flood;
 #[cfg(test)]
+mod forget;
+#[cfg(test)]
 mod halfway;
 #[cfg(test)]
 mod harness;

@@ -391,7 +391,8 @@ impl Restored {
             router,
             schema,
             writer_state: WriterState::default(),
-            buckets: HashMap::new(),
+            shapes: HashMap::new(),
+            shapes_until: std::time::Instant::now(),
         };
         store.writer().redo_all()
     }

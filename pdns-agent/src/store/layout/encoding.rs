@@ -27,7 +27,7 @@ const LONG_PARTIAL: u8 = 0xfc;
 const PARTIAL: u8 = 0xfd;
 const OTHER: u8 = 0xfe;
 /// Marks a name whose records are in a hash of their own; no code has this value.
-const WIDE: u8 = 0xff;
+pub(crate) const WIDE: u8 = 0xff;
 /// Longest payload that is stored inline.
 const SHORT: usize = 254;
 /// Octets of the digest that stands for long RDATA.

@@ -1,8 +1,9 @@
-//! The key layout, schema version 4: the names of all keys, as pure functions.
+//! The key layout, schema version 5: the names of all keys, as pure functions.
 //!
 //! All keys of a name lie in one of P partitions and share that partition's hash tag, so that one function call can
 //! change them together, on a single server and in a cluster alike. `pp` is the partition in two hex digits; `K` is
-//! empty for records and `n` for negative answers.
+//! empty for records and `n` for negative answers. What stands here as `E` is the number of the edition of the partition
+//! that is in use (field `x` of its metadata), and nothing for the first.
 //!
 //! | key | type | holds |
 //! | --- | --- | --- |
@@ -15,15 +16,16 @@
 //! | `pd:{tags}j` | hash | the judge: `l` lease, `s` state, see `store/judge.rs` |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
 //! | `pd:srcw` | hash | log identity to the batch that may be in flight: 8 bytes of its end, 16 of the digest of the log up to there |
-//! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
+//! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names, `x` edition of the keys in use, `y` the edition whose keys are being written or deleted; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
 //! | `pd:{pp}v` | string | the process that repairs the partition; agents wait while it exists, and it expires |
-//! | `pd:{pp}Kb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
-//! | `pd:{pp}Kw<hash>` | hash | a name with very many records: record to row |
-//! | `pd:{pp}Ks<j>` | string | rows of 32 octets, 2,047 in each block |
-//! | `pd:{pp}Kq` | hash | row number to its count, if that does not fit into the row |
-//! | `pd:{pp}Kg<n>` | hash | row number to its set of sensors, if that does not fit into the row; 64 rows in each hash |
-//! | `pd:{pp}Kl<j>` | string | name log: each name once, newline after it, in blocks of 65,500 octets |
-//! | `pd:{pp}Kd` | hash | day since the epoch to the number of names first seen on it |
+//! | `pd:{pp}KEb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
+//! | `pd:{pp}KEw<hash>` | hash | a name with very many records: record to row |
+//! | `pd:{pp}KEs<j>` | string | rows of 32 octets, 2,047 in each block |
+//! | `pd:{pp}KEq` | hash | row number to its count, if that does not fit into the row |
+//! | `pd:{pp}KEg<n>` | hash | row number to its set of sensors, if that does not fit into the row; 64 rows in each hash |
+//! | `pd:{pp}KEl<j>` | string | name log: each name once, newline after it, in blocks of 65,500 octets |
+//! | `pd:{pp}KEd` | hash | day since the epoch to the number of names first seen on it |
+//! | `pd:{pp}KEf` | string | points of the edition before and of this one that correspond, see `store/layout/origin.rs` |
 //! | `pd:{pp}y` | hash | day to its turn among the days whose new names are counted by domain; the latest four |
 //! | `pd:{pp}y<day>` | hash | hash of a registrable domain (8 octets) to how many names below it were new on that day |
 //! | `pd:{pp}u` | hash | registrable domains of which not all names are kept |
@@ -31,7 +33,7 @@
 //! | `pd:{pp}uh<hash><type>` | string | registers that tell how many names are not kept |
 //! | `pd:{pp}us<hash>` | hash | sample of the names that are not kept: hash (8 octets) to name |
 //! | `pd:{pp}c` | hash | log identity to checkpoint and redo |
-//! | `pd:{pp}t` | hash | digest of RDATA longer than 254 octets to the octets |
+//! | `pd:{pp}Et` | hash | digest of RDATA longer than 254 octets to the octets |
 //! | `pd:{pp}x<iii>` | set | what points at a name: members (hash of the target, place of the owner) |
 //! | `pd:{pp}o<iii>` | set | the same for RDATA that names neither host nor address |
 //! | `pd:{4:aabb}` | set | IPv4 /16: members (low 16 bits of the address, place of the owner) |
@@ -46,7 +48,7 @@ use crate::record::FactBuf;
 use crate::store::layout::extension::SETS;
 
 /// Version of this layout.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// The oldest version that can be migrated.
 pub(crate) const OLDEST_VERSION: u32 = 2;
 /// Maximum number of tags in a store: all of them are read at once.
@@ -87,6 +89,28 @@ impl Kind {
             Self::Record => "",
             Self::Negative => "n",
         }
+    }
+}
+
+/// The keys of a partition that hold its names and records, in one of their editions.
+///
+/// What is forgotten is left out of a new edition of the partition, which is written beside the one in use and then takes
+/// its place. The first edition has no number in its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Volume {
+    pub(crate) partition: u8,
+    pub(crate) edition: u32,
+}
+
+impl Volume {
+    /// Returns the first edition of a partition, the only one until something is forgotten.
+    pub(crate) fn first(partition: u8) -> Self {
+        Self { partition, edition: 0 }
+    }
+
+    /// Returns the number of an edition as it stands in keys and metadata.
+    pub(crate) fn text(edition: u32) -> String {
+        if edition == 0 { String::new() } else { edition.to_string() }
     }
 }
 
@@ -148,44 +172,56 @@ impl Keys {
         format!("{}{{{partition:02x}}}", self.prefix)
     }
 
+    /// Prefix of the keys of one kind in a volume.
+    pub(crate) fn volume(&self, volume: Volume, kind: Kind) -> String {
+        let Volume { partition, edition } = volume;
+        let edition = Volume::text(edition);
+        format!("{}{{{partition:02x}}}{}{edition}", self.prefix, kind.letter())
+    }
+
     /// `m`: ends of a partition's rows, buckets and log.
     pub(crate) fn meta(&self, partition: u8, kind: Kind) -> String {
         format!("{}{{{partition:02x}}}{}m", self.prefix, kind.letter())
     }
 
     /// `b`: a bucket of names.
-    pub(crate) fn bucket(&self, partition: u8, kind: Kind, bucket: u32) -> String {
-        format!("{}{{{partition:02x}}}{}b{bucket}", self.prefix, kind.letter())
+    pub(crate) fn bucket(&self, volume: Volume, kind: Kind, bucket: u32) -> String {
+        format!("{}b{bucket}", self.volume(volume, kind))
     }
 
     /// `w`: the records of a wide name.
-    pub(crate) fn wide(&self, partition: u8, kind: Kind, hash: u64) -> String {
-        format!("{}{{{partition:02x}}}{}w{hash:016x}", self.prefix, kind.letter())
+    pub(crate) fn wide(&self, volume: Volume, kind: Kind, hash: u64) -> String {
+        format!("{}w{hash:016x}", self.volume(volume, kind))
     }
 
     /// `s`: a block of rows.
-    pub(crate) fn rows(&self, partition: u8, kind: Kind, block: u32) -> String {
-        format!("{}{{{partition:02x}}}{}s{block}", self.prefix, kind.letter())
+    pub(crate) fn rows(&self, volume: Volume, kind: Kind, block: u32) -> String {
+        format!("{}s{block}", self.volume(volume, kind))
     }
 
     /// `q`: counts that do not fit into their rows.
-    pub(crate) fn large_counts(&self, partition: u8, kind: Kind) -> String {
-        format!("{}{{{partition:02x}}}{}q", self.prefix, kind.letter())
+    pub(crate) fn large_counts(&self, volume: Volume, kind: Kind) -> String {
+        format!("{}q", self.volume(volume, kind))
     }
 
     /// `g`: sets of sensors that do not fit into their rows.
-    pub(crate) fn sensor_sets(&self, partition: u8, kind: Kind, row: u32) -> String {
-        format!("{}{{{partition:02x}}}{}g{}", self.prefix, kind.letter(), row / SETS)
+    pub(crate) fn sensor_sets(&self, volume: Volume, kind: Kind, row: u32) -> String {
+        format!("{}g{}", self.volume(volume, kind), row / SETS)
     }
 
     /// `l`: a block of the name log.
-    pub(crate) fn log(&self, partition: u8, kind: Kind, block: u32) -> String {
-        format!("{}{{{partition:02x}}}{}l{block}", self.prefix, kind.letter())
+    pub(crate) fn log(&self, volume: Volume, kind: Kind, block: u32) -> String {
+        format!("{}l{block}", self.volume(volume, kind))
     }
 
     /// `d`: names by first day.
-    pub(crate) fn days(&self, partition: u8, kind: Kind) -> String {
-        format!("{}{{{partition:02x}}}{}d", self.prefix, kind.letter())
+    pub(crate) fn days(&self, volume: Volume, kind: Kind) -> String {
+        format!("{}d", self.volume(volume, kind))
+    }
+
+    /// `f`: positions and rows of the edition before, and those that took their places.
+    pub(crate) fn origin(&self, volume: Volume, kind: Kind) -> String {
+        format!("{}f", self.volume(volume, kind))
     }
 
     /// `u`: domains of which not all names are kept.
@@ -219,8 +255,8 @@ impl Keys {
     }
 
     /// `t`: long RDATA.
-    pub(crate) fn long(&self, partition: u8) -> String {
-        format!("{}{{{partition:02x}}}t", self.prefix)
+    pub(crate) fn long(&self, volume: Volume) -> String {
+        format!("{}t", self.volume(volume, Kind::Record))
     }
 
     /// `x`, `o`: posting sets of names and of other RDATA; `index` has 10 bits.
@@ -356,8 +392,8 @@ mod tests {
         assert_eq!(keys.partition(10), "pd:{0a}");
         for key in [
             keys.meta(10, Kind::Negative),
-            keys.bucket(10, Kind::Record, 3),
-            keys.wide(10, Kind::Record, 1),
+            keys.bucket(Volume::first(10), Kind::Record, 3),
+            keys.wide(Volume { partition: 10, edition: 7 }, Kind::Record, 1),
             keys.posting(10, 'x', 1023),
         ] {
             assert!(key.starts_with("pd:{0a}"), "{key}");
@@ -377,8 +413,8 @@ mod tests {
             keys.tags(),
             keys.judge(),
             keys.meta(255, Kind::Negative),
-            keys.rows(0, Kind::Record, 7),
-            keys.wide(10, Kind::Record, 1),
+            keys.rows(Volume::first(0), Kind::Record, 7),
+            keys.wide(Volume { partition: 10, edition: 7 }, Kind::Record, 1),
             keys.posting(10, 'x', 1023),
             keys.checkpoints(0),
             keys.v4(0xc000),

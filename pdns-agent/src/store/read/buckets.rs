@@ -6,7 +6,9 @@
 
 use crate::hash::NameLocation;
 use crate::name::{Name, NameBuf};
-use crate::store::layout::keys::{Buckets, FIRST_BITS, Kind, LOG, LOG_STRIDE, Pointer, low24};
+use crate::store::layout::keys::{
+    Buckets, FIRST_BITS, Keys, Kind, LOG, LOG_STRIDE, Pointer, Volume, low24,
+};
 use crate::store::read::scan::Part;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
@@ -24,14 +26,23 @@ pub(crate) struct Meta {
     pub(crate) names: u64,
     /// Number of rows that hold nothing since a repair.
     pub(crate) empty: u32,
+    /// Edition of the keys.
+    pub(crate) edition: u32,
 }
 
-/// Fields of a [`Meta`], in the order in which they are read. All but the last are written together.
-pub(in crate::store) const META: [&[u8]; 7] = [b"r", b"b", b"p", b"k", b"s", b"n", b"z"];
+/// Fields of a [`Meta`], in the order in which they are read. The last two may be missing.
+pub(in crate::store) const META: [&[u8]; 8] = [b"r", b"b", b"p", b"k", b"s", b"n", b"z", b"x"];
 
 impl Meta {
-    pub(in crate::store) const NONE: Self =
-        Self { rows: 0, block: 0, offset: 0, buckets: Buckets::FIRST, names: 0, empty: 0 };
+    pub(in crate::store) const NONE: Self = Self {
+        rows: 0,
+        block: 0,
+        offset: 0,
+        buckets: Buckets::FIRST,
+        names: 0,
+        empty: 0,
+        edition: 0,
+    };
 
     /// Decodes the value of `key`; `None` if the key is missing.
     ///
@@ -48,14 +59,16 @@ impl Meta {
                 .and_then(|number| u32::try_from(number).ok())
                 .ok_or_else(|| StoreError::damaged(key))
         };
-        let empty = fields.get(6) != Some(&Value::Nil);
+        let or_nothing =
+            |at: usize| if fields.get(at) == Some(&Value::Nil) { Ok(0) } else { number(at) };
         let meta = Self {
             rows: number(0)?,
             block: number(1)?,
             offset: number(2)?,
             buckets: Buckets { bits: number(3)?, split: number(4)? },
             names: number(5)?.into(),
-            empty: if empty { number(6)? } else { 0 },
+            empty: or_nothing(6)?,
+            edition: or_nothing(7)?,
         };
         let Buckets { bits, split } = meta.buckets;
         let possible = (FIRST_BITS..=24).contains(&bits)
@@ -70,12 +83,27 @@ impl Meta {
 }
 
 impl Meta {
-    /// Returns the fields as stored.
-    pub(in crate::store) fn fields(&self) -> [(&'static [u8], u64); 7] {
-        let Self { rows, block, offset, buckets: Buckets { bits, split }, names, empty } = *self;
+    /// Returns the fields as stored; the first edition has none.
+    pub(in crate::store) fn fields(&self) -> impl Iterator<Item = (&'static [u8], u64)> {
+        let Self { rows, block, offset, buckets: Buckets { bits, split }, names, empty, edition } =
+            *self;
         let numbers = [rows, block, offset, bits, split].map(u64::from);
-        let mut numbers = numbers.into_iter().chain([names, empty.into()]);
-        META.map(|field| (field, numbers.next().unwrap_or(0)))
+        let numbers = numbers.into_iter().chain([names, empty.into(), edition.into()]);
+        META.into_iter().zip(numbers).filter(|(field, number)| *field != b"x" || *number > 0)
+    }
+
+    /// Returns the metadata with the numbers of an edition, in the order of [`META`].
+    pub(in crate::store) fn from_numbers(edition: u32, numbers: &[u32]) -> Option<Self> {
+        let &[rows, block, offset, bits, split, names, empty, ..] = numbers else { return None };
+        let buckets = Buckets { bits, split };
+        let is_possible = bits <= 24 && split < 1 << bits;
+        let names = names.into();
+        is_possible.then_some(Self { rows, block, offset, buckets, names, empty, edition })
+    }
+
+    /// Returns the volume of a partition that this is the metadata of.
+    pub(crate) fn volume(&self, partition: u8) -> Volume {
+        Volume { partition, edition: self.edition }
     }
 
     /// Returns the blocks of the name log.
@@ -90,6 +118,31 @@ impl Meta {
     }
 }
 
+/// Edition and buckets of a partition: all that is needed to find the key of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    edition: u32,
+    buckets: Buckets,
+}
+
+impl Shape {
+    /// The shape where none is known: one that no partition has, since keys that were replaced may still be there.
+    const UNKNOWN: Self = Self { edition: u32::MAX, buckets: Buckets::FIRST };
+
+    fn of(meta: &Meta) -> Self {
+        Self { edition: meta.edition, buckets: meta.buckets }
+    }
+
+    /// Returns the key of a bucket.
+    fn key(self, keys: &Keys, kind: Kind, partition: u8, bucket: u32) -> String {
+        keys.bucket(self.volume(partition), kind, bucket)
+    }
+
+    fn volume(self, partition: u8) -> Volume {
+        Volume { partition, edition: self.edition }
+    }
+}
+
 /// Freshness that a look-up requires of the bucket counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KnownBuckets {
@@ -101,7 +154,7 @@ enum KnownBuckets {
 
 /// A name's entry in its bucket.
 pub(crate) struct BucketEntry {
-    pub(crate) partition: u8,
+    pub(crate) volume: Volume,
     pub(crate) hash: u64,
     /// The bucket in which it was found.
     pub(crate) bucket: u32,
@@ -110,7 +163,7 @@ pub(crate) struct BucketEntry {
 
 /// An entry that borrows from the reply.
 pub(crate) struct EntryRef<'v> {
-    pub(crate) partition: u8,
+    pub(crate) volume: Volume,
     pub(crate) hash: u64,
     pub(crate) bucket: u32,
     pub(crate) value: &'v [u8],
@@ -119,8 +172,8 @@ pub(crate) struct EntryRef<'v> {
 impl EntryRef<'_> {
     /// Copies the entry.
     pub(crate) fn to_entry(&self) -> BucketEntry {
-        let Self { partition, hash, bucket, value } = *self;
-        BucketEntry { partition, hash, bucket, value: value.to_vec() }
+        let Self { volume, hash, bucket, value } = *self;
+        BucketEntry { volume, hash, bucket, value: value.to_vec() }
     }
 }
 
@@ -130,10 +183,16 @@ pub(crate) type EachEntry<'e> = &'e mut dyn FnMut(EntryRef<'_>) -> Result<(), St
 /// Names to find in one partition.
 struct WantedEntries {
     partition: u8,
-    /// Buckets of the partition, as cached.
-    buckets: Buckets,
+    /// Edition and buckets of the partition, as cached.
+    shape: Shape,
     /// Hash bits of the names, sorted, and whether such a name was found.
     bits: Vec<(u32, bool)>,
+}
+
+impl WantedEntries {
+    fn volume(&self) -> Volume {
+        self.shape.volume(self.partition)
+    }
 }
 
 /// Entries that were requested and not found.
@@ -200,24 +259,24 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns the buckets of these partitions, in the given order.
-    fn buckets_of(
+    /// Returns the editions and buckets of these partitions, in the given order.
+    fn shapes_of(
         &mut self,
         kind: Kind,
         partitions: impl IntoIterator<Item = u8, IntoIter: Clone> + Clone,
         known: KnownBuckets,
-    ) -> Result<Vec<Buckets>, StoreError> {
+    ) -> Result<Vec<Shape>, StoreError> {
         let places = partitions.clone().into_iter().map(|partition| (kind, partition));
-        let mut remembered = places.clone().map(|place| self.store.buckets.get(&place).copied());
+        let mut remembered = places.clone().map(|place| self.store.shapes.get(&place).copied());
         if known == KnownBuckets::IfAny
-            && let Some(buckets) = remembered.by_ref().collect::<Option<Vec<Buckets>>>()
+            && let Some(shapes) = remembered.by_ref().collect::<Option<Vec<Shape>>>()
         {
-            return Ok(buckets);
+            return Ok(shapes);
         }
         let metas = self.metas(kind, partitions)?;
-        let buckets: Vec<Buckets> = metas.iter().map(|meta| meta.buckets).collect();
-        self.store.buckets.extend(places.zip(buckets.iter().copied()));
-        Ok(buckets)
+        let shapes: Vec<Shape> = metas.iter().map(Shape::of).collect();
+        self.store.shapes.extend(places.zip(shapes.iter().copied()));
+        Ok(shapes)
     }
 
     /// Reads the entries of one name of these kinds, `None` where there is none, and the replies to the commands that
@@ -235,14 +294,15 @@ impl Reader<'_> {
         loop {
             let count = also.len();
             let mut packed = std::mem::take(&mut also);
-            let known = |kind: Kind| self.store.buckets.get(&(kind, partition)).copied();
-            let asked: Vec<(usize, Kind, Option<Buckets>)> = due
+            let known = |kind: Kind| self.store.shapes.get(&(kind, partition)).copied();
+            let asked: Vec<(usize, Kind, Option<Shape>)> = due
                 .drain(..)
                 .filter_map(|at| kinds.get(at).map(|&kind| (at, kind, known(kind))))
                 .collect();
-            for &(_, kind, buckets) in &asked {
-                if let Some(buckets) = buckets {
-                    let key = self.store.keys.bucket(partition, kind, buckets.of(low24(hash)));
+            for &(_, kind, shape) in &asked {
+                if let Some(shape) = shape {
+                    let bucket = shape.buckets.of(low24(hash));
+                    let key = shape.key(&self.store.keys, kind, partition, bucket);
                     packed.command(&[b"HGET", key.as_bytes(), &hash.to_be_bytes()]);
                 }
                 self.pack_meta(&mut packed, kind, partition);
@@ -253,19 +313,22 @@ impl Reader<'_> {
                 let mut next = || replies.next().ok_or(StoreError::Reply);
                 let value = before.map(|_| reply::maybe_octets(next()?)).transpose()?.flatten();
                 let meta = self.read_meta(kind, partition, next()?)?;
-                let buckets = meta.buckets;
-                self.store.buckets.insert((kind, partition), buckets);
+                let shape = Shape::of(&meta);
+                self.store.shapes.insert((kind, partition), shape);
                 match (value, before, entries.get_mut(at)) {
+                    // It was found in an earlier edition.
+                    (_, Some(before), _) if before.edition != shape.edition => due.push(at),
                     // The name was there before the ends of its partition were read.
                     (Some(_), ..) if meta.rows == 0 => {
                         return Err(StoreError::damaged(&self.store.keys.meta(partition, kind)));
                     }
                     (Some(value), Some(before), Some(slot)) => {
-                        let bucket = before.of(low24(hash));
-                        *slot = Some(BucketEntry { partition, hash, bucket, value });
+                        let (bucket, volume) =
+                            (before.buckets.of(low24(hash)), before.volume(partition));
+                        *slot = Some(BucketEntry { volume, hash, bucket, value });
                     }
                     // Buckets only grow: if they are as cached, the name had not moved when its entry was requested.
-                    _ if before == Some(buckets) => absent.push((kind, meta.rows)),
+                    _ if before == Some(shape) => absent.push((kind, meta.rows)),
                     _ => due.push(at),
                 }
             }
@@ -292,13 +355,17 @@ impl Reader<'_> {
         let mut entries: Vec<Option<BucketEntry>> = places.iter().map(|_| None).collect();
         let mut wanted: Vec<usize> = (0..names.len()).collect();
         let mut known = KnownBuckets::IfAny;
-        let mut last: BTreeMap<u8, Buckets> = BTreeMap::new();
+        let mut last: BTreeMap<u8, Shape> = BTreeMap::new();
         let mut absent: BTreeMap<u8, Vec<u32>> = BTreeMap::new();
         loop {
             let partition = |at: usize| places.get(at).map(|place| place.partition);
             let partitions: BTreeSet<u8> = wanted.iter().filter_map(|&at| partition(at)).collect();
-            let buckets = self.buckets_of(kind, partitions.iter().copied(), known)?;
-            let now: BTreeMap<u8, Buckets> = partitions.into_iter().zip(buckets).collect();
+            let shapes = self.shapes_of(kind, partitions.iter().copied(), known)?;
+            let now: BTreeMap<u8, Shape> = partitions.into_iter().zip(shapes).collect();
+            let found_in = |place: &NameLocation| {
+                let shape = now.get(&place.partition).copied().unwrap_or(Shape::UNKNOWN);
+                (shape.volume(place.partition), shape.buckets.of(low24(place.hash)))
+            };
             // As for one name: missing entries are requested again until nothing moves.
             wanted.retain(|&at| {
                 let Some(place) = places.get(at) else { return false };
@@ -317,18 +384,16 @@ impl Reader<'_> {
             let mut packed = Pipeline::default();
             for &at in &wanted {
                 let Some(place) = places.get(at) else { continue };
-                let bits = low24(place.hash);
-                let bucket = now.get(&place.partition).map_or(0, |buckets| buckets.of(bits));
-                let key = self.store.keys.bucket(place.partition, kind, bucket);
+                let (volume, bucket) = found_in(place);
+                let key = self.store.keys.bucket(volume, kind, bucket);
                 packed.command(&[b"HGET", key.as_bytes(), &place.hash.to_be_bytes()]);
             }
             let mut missing = Vec::new();
             for (at, value) in wanted.into_iter().zip(self.store.client.call(&packed)?) {
                 match (reply::maybe_octets(value)?, places.get(at), entries.get_mut(at)) {
                     (Some(value), Some(place), Some(slot)) => {
-                        let (partition, hash) = (place.partition, place.hash);
-                        let bucket = now.get(&partition).map_or(0, |now| now.of(low24(hash)));
-                        *slot = Some(BucketEntry { partition, hash, bucket, value });
+                        let (volume, bucket) = found_in(place);
+                        *slot = Some(BucketEntry { volume, hash: place.hash, bucket, value });
                     }
                     _ => missing.push(at),
                 }
@@ -348,6 +413,7 @@ impl Reader<'_> {
             entries.push(entry.to_entry());
             Ok(())
         };
+        self.know_buckets(kind, pointers)?;
         let asked = self.ask_entries(kind, pointers)?;
         let missing = self.read_entries(asked, &mut each)?;
         self.find_missing(missing, &mut each)?;
@@ -361,7 +427,7 @@ impl Reader<'_> {
         pointers: &[Pointer],
     ) -> Result<(), StoreError> {
         let partitions: BTreeSet<u8> = pointers.iter().map(|pointer| pointer.partition()).collect();
-        self.buckets_of(kind, partitions.iter().copied(), KnownBuckets::IfAny).map(|_| ())
+        self.shapes_of(kind, partitions.iter().copied(), KnownBuckets::IfAny).map(|_| ())
     }
 
     /// Requests the entries of all names that these pointers may refer to, by the cached buckets. They must be read
@@ -378,10 +444,10 @@ impl Reader<'_> {
         let wanted = partitions.filter_map(|pointers| {
             let partition = pointers.first()?.partition();
             // A wrong guess costs a second request.
-            let buckets =
-                self.store.buckets.get(&(kind, partition)).copied().unwrap_or(Buckets::FIRST);
+            let shape = self.store.shapes.get(&(kind, partition)).copied();
+            let shape = shape.unwrap_or(Shape::UNKNOWN);
             let bits = pointers.iter().map(|pointer| (pointer.bits(), false)).collect();
-            Some(WantedEntries { partition, buckets, bits })
+            Some(WantedEntries { partition, shape, bits })
         });
         let wanted = wanted.collect();
         self.send_for(Missing { kind, wanted })
@@ -390,12 +456,13 @@ impl Reader<'_> {
     fn send_for(&mut self, missing: Missing) -> Result<AskedEntries, StoreError> {
         let mut packed = Pipeline::default();
         let mut questions = Vec::new();
-        for (at, WantedEntries { partition, buckets, bits }) in missing.wanted.iter().enumerate() {
-            let mut indices: Vec<u32> = bits.iter().map(|&(bits, _)| buckets.of(bits)).collect();
+        for (at, WantedEntries { partition, shape, bits }) in missing.wanted.iter().enumerate() {
+            let mut indices: Vec<u32> =
+                bits.iter().map(|&(bits, _)| shape.buckets.of(bits)).collect();
             indices.sort_unstable();
             indices.dedup();
             for index in indices {
-                let key = self.store.keys.bucket(*partition, missing.kind, index);
+                let key = shape.key(&self.store.keys, missing.kind, *partition, index);
                 packed.command(&[b"HGETALL", key.as_bytes()]);
                 questions.push((at, index));
             }
@@ -412,21 +479,23 @@ impl Reader<'_> {
     ) -> Result<Missing, StoreError> {
         let AskedEntries { mut missing, questions } = asked;
         let (keys, kind) = (self.store.keys.clone(), missing.kind);
-        let partitions: Vec<u8> = missing.wanted.iter().map(|wanted| wanted.partition).collect();
+        let volumes: Vec<Volume> = missing.wanted.iter().map(WantedEntries::volume).collect();
         let key = |question: usize| {
             let (at, index) = questions.get(question).copied().unwrap_or_default();
-            keys.bucket(partitions.get(at).copied().unwrap_or(0), kind, index)
+            keys.bucket(volumes.get(at).copied().unwrap_or(Volume::first(0)), kind, index)
         };
         self.store.client.pairs(questions.len(), &key, &mut |question, field, value| {
             let (at, bucket) = questions.get(question).copied().ok_or(StoreError::Reply)?;
             let wanted = missing.wanted.get_mut(at);
-            let WantedEntries { partition, bits, .. } = wanted.ok_or(StoreError::Reply)?;
+            let wanted = wanted.ok_or(StoreError::Reply)?;
+            let volume = wanted.volume();
+            let bits = &mut wanted.bits;
             let hash = field.try_into().map_err(|_| StoreError::damaged(&key(question)))?;
             let hash = u64::from_be_bytes(hash);
             let at = bits.binary_search_by_key(&low24(hash), |&(bits, _)| bits);
             let Some((_, met)) = at.ok().and_then(|at| bits.get_mut(at)) else { return Ok(()) };
             *met = true;
-            each(EntryRef { partition: *partition, hash, bucket, value })
+            each(EntryRef { volume, hash, bucket, value })
         })?;
         // Names that share the bits share the bucket: if one was found, all were.
         for wanted in &mut missing.wanted {
@@ -446,14 +515,14 @@ impl Reader<'_> {
         while !missing.wanted.is_empty() {
             let partitions: Vec<u8> = missing.wanted.iter().map(|one| one.partition).collect();
             let now =
-                self.buckets_of(missing.kind, partitions.iter().copied(), KnownBuckets::Now)?;
+                self.shapes_of(missing.kind, partitions.iter().copied(), KnownBuckets::Now)?;
             let mut now = now.into_iter();
             // Where nothing was split, there is no such name.
             let mut absent = Vec::new();
             missing.wanted.retain_mut(|wanted| {
-                let before = wanted.buckets;
-                wanted.buckets = now.next().unwrap_or(before);
-                let moves = wanted.buckets != before;
+                let before = wanted.shape;
+                wanted.shape = now.next().unwrap_or(before);
+                let moves = wanted.shape != before;
                 if !moves {
                     let bits = std::mem::take(&mut wanted.bits);
                     absent.push((wanted.partition, bits));
@@ -475,8 +544,8 @@ impl Reader<'_> {
         let (keys, missing) = (self.store.keys.clone(), &asked.missing);
         let key = |question: usize| {
             let (at, index) = asked.questions.get(question).copied().unwrap_or_default();
-            let partition = missing.wanted.get(at).map_or(0, |wanted| wanted.partition);
-            keys.bucket(partition, missing.kind, index)
+            let volume = missing.wanted.get(at).map_or(Volume::first(0), WantedEntries::volume);
+            keys.bucket(volume, missing.kind, index)
         };
         self.store.client.pairs(asked.questions.len(), &key, &mut |_, _, _| Ok(()))
     }

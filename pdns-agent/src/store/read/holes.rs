@@ -4,7 +4,7 @@
 //! that costs an extra request, and only look-ups that found nothing pay for it. Losses that no other key reveals,
 //! such as that of a set of the inverted index, are found only by `store/verify.rs`.
 
-use crate::store::layout::keys::{Kind, LOG, low24};
+use crate::store::layout::keys::{Kind, LOG, Volume, low24};
 use crate::store::read::buckets::Meta;
 use crate::store::read::scan::{Part, lines};
 use crate::store::redis::client::Pipeline;
@@ -29,8 +29,9 @@ impl Reader<'_> {
         }
         let mut packed = Pipeline::default();
         for &partition in partitions {
-            for key in
-                [self.store.keys.log(partition, kind, 0), self.store.keys.rows(partition, kind, 0)]
+            // Nothing is forgotten in such a store.
+            let volume = Volume::first(partition);
+            for key in [self.store.keys.log(volume, kind, 0), self.store.keys.rows(volume, kind, 0)]
             {
                 packed.command(&[b"GETRANGE", key.as_bytes(), b"0", b"0"]);
             }
@@ -70,20 +71,22 @@ impl Reader<'_> {
         loop {
             let meta = self.meta(kind, Part(partition))?;
             let indices: BTreeSet<u32> = bits.iter().map(|&bits| meta.buckets.of(bits)).collect();
-            let mut absent = self.absent(kind, partition, &indices)?;
+            let volume = meta.volume(partition);
+            let mut absent = self.absent(kind, volume, &indices)?;
             if absent.is_empty() || meta.rows == 0 {
                 return Ok(());
             }
             let should_be = self.indices_in_log(kind, partition, &meta)?;
             absent.retain(|index| should_be.contains(index));
             // Names added meanwhile are in the log and were not in their bucket, and split ones have left it.
-            absent = self.absent(kind, partition, &absent)?;
-            if self.meta(kind, Part(partition))?.buckets != meta.buckets {
+            absent = self.absent(kind, volume, &absent)?;
+            let now = self.meta(kind, Part(partition))?;
+            if (now.edition, now.buckets) != (meta.edition, meta.buckets) {
                 continue;
             }
             return match absent.first() {
                 Some(&index) => {
-                    Err(StoreError::damaged(&self.store.keys.bucket(partition, kind, index)))
+                    Err(StoreError::damaged(&self.store.keys.bucket(volume, kind, index)))
                 }
                 None => Ok(()),
             };
@@ -94,11 +97,11 @@ impl Reader<'_> {
     fn absent(
         &mut self,
         kind: Kind,
-        partition: u8,
+        volume: Volume,
         indices: &BTreeSet<u32>,
     ) -> Result<BTreeSet<u32>, StoreError> {
         let indices: Vec<u32> = indices.iter().copied().collect();
-        let buckets = self.buckets(kind, partition, &indices)?;
+        let buckets = self.buckets(kind, volume, &indices)?;
         // A hash without a name in it is not a bucket.
         let is_absent = |bucket: &reply::Pairs| bucket.iter().all(|(field, _)| field.len() != 8);
         let absent = indices.into_iter().zip(buckets).filter(|(_, bucket)| is_absent(bucket));

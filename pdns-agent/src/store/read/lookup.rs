@@ -221,11 +221,11 @@ impl Reader<'_> {
             entries.sort_by_key(|&(at, ..)| at);
             for (_, kind, name, entry) in entries {
                 let Some(entry) = entry else { continue };
-                let partition = entry.partition;
+                let volume = entry.volume;
                 self.for_each_record(kind, &entry, &mut |store, page| {
                     found.extend(page.into_iter().map(|(stored, row)| {
                         let owner = Owner::Known(name.clone());
-                        Found { kind, partition, owner, stored, row }
+                        Found { kind, volume, owner, stored, row }
                     }));
                     if found.len() >= PAGE {
                         let found = std::mem::take(&mut found);
@@ -253,13 +253,13 @@ impl Reader<'_> {
         each: Each<'_>,
     ) -> Result<(), StoreError> {
         let Some(entry) = entry else { return Ok(()) };
-        let partition = entry.partition;
+        let volume = entry.volume;
         self.for_each_record(kind, entry, &mut |store, page| {
             let found = page
                 .into_iter()
                 .map(|(stored, row)| {
                     let owner = Owner::Known(name.to_buf());
-                    Found { kind, partition, owner, stored, row }
+                    Found { kind, volume, owner, stored, row }
                 })
                 .collect();
             Ok(store.fetch(found)?.into_iter().try_for_each(&mut *each).is_continue())

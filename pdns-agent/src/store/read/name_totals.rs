@@ -380,9 +380,9 @@ impl Reader<'_> {
             let mut owners = Vec::new();
             for (owner, entry) in self.entries_of(kind, names)?.into_iter().enumerate() {
                 let Some(entry) = entry else { continue };
-                let partition = entry.partition;
+                let volume = entry.volume;
                 self.for_each_record(kind, &entry, &mut |_, page| {
-                    rows.extend(page.iter().map(|&(_, row)| (kind, partition, row)));
+                    rows.extend(page.iter().map(|&(_, row)| (kind, volume, row)));
                     owners.resize(rows.len(), owner);
                     Ok(true)
                 })?;
@@ -456,7 +456,8 @@ impl Reader<'_> {
             ControlFlow::Continue(())
         })?;
         let counts = large.iter_mut();
-        let counts = counts.map(|(row, number)| (&mut row.seen, (kind, part.0, *number)));
+        let counts =
+            counts.map(|(row, number)| (&mut row.seen, (kind, meta.volume(part.0), *number)));
         self.complete_counts(counts.collect())?;
         for (row, _) in large {
             each(row);

@@ -192,7 +192,7 @@ impl Reader<'_> {
     ) -> Result<(), StoreError> {
         let keys = self.store.keys.clone();
         let missing = self.read_entries(asked, &mut |entry: EntryRef<'_>| {
-            let damaged = || StoreError::damaged(&keys.bucket(entry.partition, KIND, entry.bucket));
+            let damaged = || StoreError::damaged(&keys.bucket(entry.volume, KIND, entry.bucket));
             let value = Value::read(entry.value).ok_or_else(damaged)?;
             let Some(octets) = value.records else {
                 late.entries.push(entry.to_entry());
@@ -203,9 +203,9 @@ impl Reader<'_> {
                 let (stored, row) = record.map_err(|_| damaged())?;
                 match stored {
                     StoredRef::Fact(Fact::Record(rdata)) if (wanted.matches)(rdata) => {
-                        let (partition, owner) = (entry.partition, Owner::Logged(value.log));
+                        let (volume, owner) = (entry.volume, Owner::Logged(value.log));
                         let stored = stored.to_stored();
-                        found.push(Found { kind: KIND, partition, owner, stored, row });
+                        found.push(Found { kind: KIND, volume, owner, stored, row });
                     }
                     StoredRef::Long { rrtype, .. } if (wanted.long)(rrtype) => {
                         found.truncate(before);
@@ -257,7 +257,7 @@ impl Reader<'_> {
         for entry in &entries {
             let position = Value::read(&entry.value).map(|value| value.log);
             let position = position.ok_or_else(|| {
-                StoreError::damaged(&self.store.keys.bucket(entry.partition, KIND, entry.bucket))
+                StoreError::damaged(&self.store.keys.bucket(entry.volume, KIND, entry.bucket))
             })?;
             self.for_each_record(KIND, entry, &mut |store, page| {
                 let may_match = |stored: &Stored| match stored {
@@ -267,8 +267,8 @@ impl Reader<'_> {
                 };
                 let page = page.into_iter().filter(|(stored, _)| may_match(stored));
                 found.extend(page.map(|(stored, row)| {
-                    let (partition, owner) = (entry.partition, Owner::Logged(position));
-                    Found { kind: KIND, partition, owner, stored, row }
+                    let (volume, owner) = (entry.volume, Owner::Logged(position));
+                    Found { kind: KIND, volume, owner, stored, row }
                 }));
                 if found.len() >= PAGE {
                     let found = std::mem::take(&mut found);

@@ -9,7 +9,7 @@ use crate::record::{FactBuf, StoredRecord};
 use crate::sensors::SensorSet;
 use crate::store::layout::encoding::{Damaged, RowRead, Stored, Value, read_row, records};
 use crate::store::layout::extension::{RowSensors, read_count, read_set};
-use crate::store::layout::keys::{Keys, Kind, LOG_STRIDE, ROW, ROWS};
+use crate::store::layout::keys::{Keys, Kind, LOG_STRIDE, ROW, ROWS, Volume};
 use crate::store::read::buckets::BucketEntry;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
@@ -29,7 +29,7 @@ pub(crate) type EachPage<'a> =
 /// A record that was found and not yet fetched.
 pub(crate) struct Found {
     pub(crate) kind: Kind,
-    pub(crate) partition: u8,
+    pub(crate) volume: Volume,
     pub(crate) owner: Owner,
     pub(crate) stored: Stored,
     pub(crate) row: u32,
@@ -45,16 +45,16 @@ pub(crate) enum Owner {
 
 impl Found {
     /// Returns the location of the owner name in a log, if the name is not known.
-    fn name(&self) -> Option<(Kind, u8, u32)> {
+    fn name(&self) -> Option<Place> {
         match self.owner {
-            Owner::Logged(position) => Some((self.kind, self.partition, position)),
+            Owner::Logged(position) => Some((self.kind, self.volume, position)),
             Owner::Known(_) => None,
         }
     }
 
     /// Returns the key of its row.
     fn rows_key(&self, keys: &Keys) -> String {
-        keys.rows(self.partition, self.kind, self.row / ROWS)
+        keys.rows(self.volume, self.kind, self.row / ROWS)
     }
 }
 
@@ -62,7 +62,7 @@ impl Found {
 pub(crate) struct AskedRows {
     found: Vec<Found>,
     /// Locations of their names, each once, sorted.
-    names: Vec<(Kind, u8, u32)>,
+    names: Vec<Place>,
     replies: usize,
 }
 
@@ -72,18 +72,18 @@ impl AskedRows {
         if let Some(found) = self.found.get(question) {
             return found.rows_key(keys);
         }
-        if let Some(&(kind, partition, position)) = self.names.get(question - self.found.len()) {
-            return keys.log(partition, kind, position / LOG_STRIDE);
+        if let Some(&(kind, volume, position)) = self.names.get(question - self.found.len()) {
+            return keys.log(volume, kind, position / LOG_STRIDE);
         }
         let long = |found: &&Found| matches!(found.stored, Stored::Long { .. });
         let at = question - self.found.len() - self.names.len();
         let found = self.found.iter().filter(long).nth(at);
-        keys.long(found.map_or(0, |found| found.partition))
+        keys.long(found.map_or(Volume::first(0), |found| found.volume))
     }
 }
 
-/// A row's kind, partition and number.
-pub(in crate::store) type Place = (Kind, u8, u32);
+/// A row's kind, volume and number, or those of a position in a name log.
+pub(in crate::store) type Place = (Kind, Volume, u32);
 
 /// The parts of a record that a request brought.
 struct Part {
@@ -116,13 +116,13 @@ impl Reader<'_> {
         each: &mut EachPage<'_>,
     ) -> Result<bool, StoreError> {
         let bucket =
-            || StoreError::damaged(&self.store.keys.bucket(entry.partition, kind, entry.bucket));
+            || StoreError::damaged(&self.store.keys.bucket(entry.volume, kind, entry.bucket));
         let value = Value::read(&entry.value).ok_or_else(bucket)?;
         if let Some(octets) = value.records {
             let page = records(octets).collect::<Result<_, Damaged>>().map_err(|_| bucket())?;
             return each(self, page);
         }
-        let key = self.store.keys.wide(entry.partition, kind, entry.hash);
+        let key = self.store.keys.wide(entry.volume, kind, entry.hash);
         let mut cursor = b"0".to_vec();
         let mut is_empty = true;
         loop {
@@ -149,11 +149,11 @@ impl Reader<'_> {
     /// Fetches the octets of long RDATA.
     pub(crate) fn complete(
         &mut self,
-        partition: u8,
+        volume: Volume,
         stored: Stored,
     ) -> Result<FactBuf, StoreError> {
         let Stored::Long { digest, .. } = &stored else { return Ok(stored.with_octets(&[])) };
-        let key = self.store.keys.long(partition);
+        let key = self.store.keys.long(volume);
         let octets =
             reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), digest])?)?;
         let octets = octets.filter(|octets| self.store.router.hasher().identity(octets) == *digest);
@@ -162,17 +162,17 @@ impl Reader<'_> {
     }
 
     /// Reads rows, in the given order.
-    pub(crate) fn sums(&mut self, rows: &[(Kind, u8, u32)]) -> Result<Vec<RowRead>, StoreError> {
+    pub(crate) fn sums(&mut self, rows: &[Place]) -> Result<Vec<RowRead>, StoreError> {
         let mut packed = Pipeline::default();
-        for &(kind, partition, row) in rows {
-            self.pack_row(&mut packed, kind, partition, row);
+        for &(kind, volume, row) in rows {
+            self.pack_row(&mut packed, kind, volume, row);
         }
         let values = rows.iter().zip(self.store.client.call(&packed)?);
         let mut read: Vec<RowRead> = values
-            .map(|(&(kind, partition, row), value)| {
+            .map(|(&(kind, volume, row), value)| {
                 let read = read_row(&reply::octets(value)?);
                 read.ok_or_else(|| {
-                    StoreError::damaged(&self.store.keys.rows(partition, kind, row / ROWS))
+                    StoreError::damaged(&self.store.keys.rows(volume, kind, row / ROWS))
                 })
             })
             .collect::<Result<_, _>>()?;
@@ -181,8 +181,8 @@ impl Reader<'_> {
         Ok(read)
     }
 
-    fn pack_row(&self, packed: &mut Pipeline, kind: Kind, partition: u8, row: u32) {
-        let key = self.store.keys.rows(partition, kind, row / ROWS);
+    fn pack_row(&self, packed: &mut Pipeline, kind: Kind, volume: Volume, row: u32) {
+        let key = self.store.keys.rows(volume, kind, row / ROWS);
         let from = (row % ROWS) as usize * ROW;
         let (from, to) = (from.to_string(), (from + ROW - 1).to_string());
         packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
@@ -192,11 +192,11 @@ impl Reader<'_> {
         &self,
         packed: &mut Pipeline,
         kind: Kind,
-        partition: u8,
+        volume: Volume,
         position: u32,
         length: u32,
     ) {
-        let key = self.store.keys.log(partition, kind, position / LOG_STRIDE);
+        let key = self.store.keys.log(volume, kind, position / LOG_STRIDE);
         let from = position % LOG_STRIDE;
         let (from, to) = (from.to_string(), (from + length - 1).to_string());
         packed.command(&[b"GETRANGE", key.as_bytes(), from.as_bytes(), to.as_bytes()]);
@@ -224,20 +224,20 @@ impl Reader<'_> {
             return Ok(Vec::new());
         }
         let places: Vec<Place> =
-            found.iter().map(|found| (found.kind, found.partition, found.row)).collect();
+            found.iter().map(|found| (found.kind, found.volume, found.row)).collect();
         let owners: Vec<Owner> = found.iter().map(|found| found.owner.clone()).collect();
         let asked = self.ask_rows(found, NAME_MOST)?;
         let parts = self.read_parts(asked)?;
         let mut records = Vec::with_capacity(parts.len());
         let mut rows = Vec::with_capacity(parts.len());
-        for ((part, owner), &(kind, partition, _)) in parts.into_iter().zip(owners).zip(&places) {
+        for ((part, owner), &(kind, volume, _)) in parts.into_iter().zip(owners).zip(&places) {
             let Part { found: _, rrname, fact, row } = part;
             let rrname = rrname.ok_or_else(|| {
                 let block = match owner {
                     Owner::Logged(position) => position / LOG_STRIDE,
                     Owner::Known(_) => 0,
                 };
-                StoreError::damaged(&self.store.keys.log(partition, kind, block))
+                StoreError::damaged(&self.store.keys.log(volume, kind, block))
             })?;
             let sensors = row.sensors.to_set().unwrap_or_default();
             records.push(StoredRecord { rrname, fact, seen: row.seen, sensors, unkept: None });
@@ -264,7 +264,7 @@ impl Reader<'_> {
         &mut self,
         large: Vec<(&mut Seen, Place)>,
     ) -> Result<(), StoreError> {
-        let key = |keys: &Keys, (kind, partition, _)| keys.large_counts(partition, kind);
+        let key = |keys: &Keys, (kind, volume, _)| keys.large_counts(volume, kind);
         let places: Vec<Place> = large.iter().map(|(_, place)| *place).collect();
         let counts = self.extensions(&places, key, read_count)?;
         for ((seen, _), (count, is_bound)) in large.into_iter().zip(counts) {
@@ -275,7 +275,7 @@ impl Reader<'_> {
 
     /// Reads the sensors that rows do not have.
     fn complete_sensors(&mut self, many: Vec<(&mut SensorSet, Place)>) -> Result<(), StoreError> {
-        let key = |keys: &Keys, (kind, partition, row)| keys.sensor_sets(partition, kind, row);
+        let key = |keys: &Keys, (kind, volume, row)| keys.sensor_sets(volume, kind, row);
         let places: Vec<Place> = many.iter().map(|(_, place)| *place).collect();
         let sets = self.extensions(&places, key, read_set)?;
         for ((sensors, _), set) in many.into_iter().zip(sets) {
@@ -320,17 +320,17 @@ impl Reader<'_> {
     ) -> Result<AskedRows, StoreError> {
         let mut packed = Pipeline::default();
         for found in &found {
-            self.pack_row(&mut packed, found.kind, found.partition, found.row);
+            self.pack_row(&mut packed, found.kind, found.volume, found.row);
         }
-        let mut names: Vec<(Kind, u8, u32)> = found.iter().filter_map(Found::name).collect();
+        let mut names: Vec<Place> = found.iter().filter_map(Found::name).collect();
         names.sort_unstable();
         names.dedup();
-        for &(kind, partition, position) in &names {
-            self.pack_text(&mut packed, kind, partition, position, name);
+        for &(kind, volume, position) in &names {
+            self.pack_text(&mut packed, kind, volume, position, name);
         }
         for found in &found {
             if let Stored::Long { digest, .. } = &found.stored {
-                let key = self.store.keys.long(found.partition);
+                let key = self.store.keys.long(found.volume);
                 packed.command(&[b"HGET", key.as_bytes(), digest]);
             }
         }
@@ -389,9 +389,8 @@ impl Reader<'_> {
                     let is_whole =
                         |octets: &Vec<u8>| self.store.router.hasher().identity(octets) == *digest;
                     let octets = longs.next().filter(is_whole);
-                    octets.ok_or_else(|| {
-                        StoreError::damaged(&self.store.keys.long(found.partition))
-                    })?
+                    octets
+                        .ok_or_else(|| StoreError::damaged(&self.store.keys.long(found.volume)))?
                 }
                 Stored::Fact(_) => Vec::new(),
             };

@@ -10,11 +10,13 @@ use crate::record::StoredRecord;
 use crate::sensors::SensorSet;
 use crate::store::layout::encoding::{RowRead, Value, read_row, row_of};
 use crate::store::layout::extension::{RowSensors, read_count, read_set};
-use crate::store::layout::keys::{Buckets, Keys, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS};
+use crate::store::layout::keys::{
+    Buckets, Keys, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, Volume,
+};
 use crate::store::layout::type_code::TypeCode;
 use crate::store::read::buckets::{BucketEntry, Meta};
 use crate::store::read::lookup::Each;
-use crate::store::read::rows::{Found, Owner, PAGE, set_count};
+use crate::store::read::rows::{Found, Owner, PAGE, Place, set_count};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Reader, StoreError};
@@ -31,12 +33,20 @@ pub(in crate::store) const DAY: u32 = 86_400;
 pub struct Handle {
     kind: Kind,
     pointer: Pointer,
+    edition: u32,
     row: u32,
 }
 
 impl Handle {
-    pub(crate) fn new(kind: Kind, pointer: Pointer, row: u32) -> Self {
-        Self { kind, pointer, row }
+    /// Returns the handle of a row in a volume, by 24 bits of its owner's hash.
+    pub(crate) fn new(kind: Kind, volume: Volume, bits: u32, row: u32) -> Self {
+        let Volume { partition, edition } = volume;
+        Self { kind, pointer: Pointer::new(partition, bits), edition, row }
+    }
+
+    fn place(&self) -> Place {
+        let volume = Volume { partition: self.pointer.partition(), edition: self.edition };
+        (self.kind, volume, self.row)
     }
 }
 
@@ -77,7 +87,8 @@ impl Reader<'_> {
                 for block in 0..=meta.block {
                     let end = if block == meta.block { meta.offset } else { LOG };
                     if end > 0 {
-                        blocks.push((self.store.keys.log(partition, kind, block), end as usize));
+                        let key = self.store.keys.log(meta.volume(partition), kind, block);
+                        blocks.push((key, end as usize));
                     }
                 }
             }
@@ -104,16 +115,17 @@ impl Reader<'_> {
         for (partition, meta) in partitions.into_iter().zip(metas) {
             keys.extend(self.row_blocks(kind, partition, &meta));
             let firsts = (0..meta.rows).step_by(ROWS as usize);
-            blocks.extend(firsts.map(|first| (partition, first..meta.rows)));
+            let volume = meta.volume(partition);
+            blocks.extend(firsts.map(|first| (volume, first..meta.rows)));
         }
         let mut large = Vec::new();
         let mut flow = ControlFlow::Continue(());
         self.store.client.blocks(&keys, ROWS as usize * ROW, &mut |at, octets| {
-            let Some((partition, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
+            let Some((volume, rows)) = blocks.get(at) else { return ControlFlow::Break(()) };
             for (row, octets) in rows.clone().zip(octets.as_chunks::<ROW>().0) {
                 let read = row_of(octets);
                 let RowRead { seen, bits, told, .. } = read;
-                let handle = Handle { kind, pointer: Pointer::new(*partition, bits), row };
+                let handle = Handle::new(kind, *volume, bits, row);
                 if read.is_large() {
                     large.push((handle, seen, told));
                 } else if seen.count > 0 {
@@ -126,9 +138,7 @@ impl Reader<'_> {
             flow
         })?;
         if flow.is_continue() {
-            let rows = large.iter_mut().map(|(handle, seen, _)| {
-                (seen, (handle.kind, handle.pointer.partition(), handle.row))
-            });
+            let rows = large.iter_mut().map(|(handle, seen, _)| (seen, handle.place()));
             self.complete_counts(rows.collect())?;
             let _all = large.iter().try_for_each(|(handle, seen, told)| each(*handle, seen, *told));
         }
@@ -142,7 +152,7 @@ impl Reader<'_> {
     pub fn resolve(&mut self, handles: &[Handle]) -> Result<Vec<StoredRecord>, StoreError> {
         let mut rows = Vec::with_capacity(handles.len());
         for page in handles.chunks(PAGE) {
-            let mut slots: HashMap<(Kind, u8, u32), Found> = HashMap::new();
+            let mut slots: HashMap<Place, Found> = HashMap::new();
             for kind in [Kind::Record, Kind::Negative] {
                 let wanted = page.iter().filter(|handle| handle.kind == kind);
                 let pointers: Vec<Pointer> = wanted.map(|handle| handle.pointer).collect();
@@ -152,31 +162,27 @@ impl Reader<'_> {
                 for entry in self.entries(kind, &pointers)? {
                     let log = Value::read(&entry.value).map(|value| value.log);
                     let log = log.ok_or_else(|| {
-                        StoreError::damaged(&self.store.keys.bucket(
-                            entry.partition,
-                            kind,
-                            entry.bucket,
-                        ))
+                        let Self { store } = &*self;
+                        StoreError::damaged(&store.keys.bucket(entry.volume, kind, entry.bucket))
                     })?;
-                    let partition = entry.partition;
+                    let volume = entry.volume;
                     self.for_each_record(kind, &entry, &mut |_, page| {
                         for (stored, row) in page {
                             let owner = Owner::Logged(log);
-                            let found = Found { kind, partition, owner, stored, row };
-                            slots.insert((kind, partition, row), found);
+                            let found = Found { kind, volume, owner, stored, row };
+                            slots.insert((kind, volume, row), found);
                         }
                         Ok(true)
                     })?;
                 }
             }
             let mut found = Vec::with_capacity(page.len());
-            for &Handle { kind, pointer, row } in page {
-                let partition = pointer.partition();
-                // A row without a record: one of the two is damaged.
-                found.push(slots.remove(&(kind, partition, row)).ok_or_else(|| {
-                    let buckets = self.store.buckets.get(&(kind, partition)).copied();
-                    let bucket = buckets.unwrap_or(Buckets::FIRST).of(pointer.bits());
-                    StoreError::damaged(&self.store.keys.bucket(partition, kind, bucket))
+            for handle in page {
+                let place = handle.place();
+                // A row without a record: one of the two is damaged, or the row is one of an earlier edition.
+                found.push(slots.remove(&place).ok_or_else(|| {
+                    let (kind, volume, row) = place;
+                    StoreError::damaged(&self.store.keys.rows(volume, kind, row / ROWS))
                 })?);
             }
             rows.extend(self.fetch(found)?);
@@ -219,17 +225,18 @@ impl Reader<'_> {
     ) -> Result<ControlFlow<()>, StoreError> {
         let partition = part.0;
         let meta = self.meta(kind, part)?;
+        let volume = meta.volume(partition);
         let mut whole = self.load_partition(kind, partition, &meta)?;
-        self.complete_rows((kind, partition), &mut whole, true)?;
+        self.complete_rows((kind, volume), &mut whole, true)?;
         let mut met = Met::new(&meta);
         let mut walk = BucketWalk::new(meta.buckets);
         while let Some(indices) = walk.next(self, kind, part)? {
-            for (&bucket, pairs) in indices.iter().zip(self.buckets(kind, partition, &indices)?) {
+            for (&bucket, pairs) in indices.iter().zip(self.buckets(kind, volume, &indices)?) {
                 for (field, value) in pairs {
-                    let key = self.store.keys.bucket(partition, kind, bucket);
+                    let key = self.store.keys.bucket(volume, kind, bucket);
                     let hash = field.try_into().map(u64::from_be_bytes);
                     let hash = hash.map_err(|_| StoreError::damaged(&key))?;
-                    let entry = BucketEntry { partition, hash, bucket, value };
+                    let entry = BucketEntry { volume, hash, bucket, value };
                     let value = Value::read(&entry.value);
                     let log = value.ok_or_else(|| StoreError::damaged(&key))?.log;
                     // Names added since the partition was loaded are not part of this scan.
@@ -237,18 +244,18 @@ impl Reader<'_> {
                         continue;
                     }
                     let rrname = whole.name(log).ok_or_else(|| {
-                        StoreError::damaged(&self.store.keys.log(partition, kind, log / LOG_STRIDE))
+                        StoreError::damaged(&self.store.keys.log(volume, kind, log / LOG_STRIDE))
                     })?;
                     let mut flow = ControlFlow::Continue(());
                     self.for_each_record(kind, &entry, &mut |store, page| {
                         for (stored, row) in page {
                             // Rows added since the partition was loaded are not part of this scan.
                             let seen = whole.used(row).ok_or_else(|| {
-                                let key = store.store.keys.rows(partition, kind, row / ROWS);
+                                let key = store.store.keys.rows(volume, kind, row / ROWS);
                                 StoreError::damaged(&key)
                             })?;
                             let Some(seen) = seen.filter(|_| met.is_new(row)) else { continue };
-                            let fact = store.complete(partition, stored)?;
+                            let fact = store.complete(volume, stored)?;
                             let sensors = whole.sensors(row);
                             let rrname = rrname.to_buf();
                             flow = each(StoredRecord { rrname, fact, seen, sensors, unkept: None });
@@ -264,7 +271,7 @@ impl Reader<'_> {
                 }
             }
         }
-        self.expect_all_met(kind, partition, &meta, &whole, &met)?;
+        self.expect_all_met(kind, volume, &meta, &whole, &met)?;
         Ok(ControlFlow::Continue(()))
     }
 
@@ -275,7 +282,7 @@ impl Reader<'_> {
     pub(in crate::store) fn expect_all_met(
         &self,
         kind: Kind,
-        partition: u8,
+        volume: Volume,
         meta: &Meta,
         whole: &Whole,
         met: &Met,
@@ -284,7 +291,7 @@ impl Reader<'_> {
         match rows.into_iter().find(|row| row.seen.count > 0) {
             Some(RowRead { bits, .. }) => {
                 let bucket = meta.buckets.of(bits);
-                Err(StoreError::damaged(&self.store.keys.bucket(partition, kind, bucket)))
+                Err(StoreError::damaged(&self.store.keys.bucket(volume, kind, bucket)))
             }
             None => Ok(()),
         }
@@ -294,12 +301,12 @@ impl Reader<'_> {
     pub(crate) fn buckets(
         &mut self,
         kind: Kind,
-        partition: u8,
+        volume: Volume,
         indices: &[u32],
     ) -> Result<Vec<reply::Pairs>, StoreError> {
         let mut packed = Pipeline::default();
         for &index in indices {
-            let key = self.store.keys.bucket(partition, kind, index);
+            let key = self.store.keys.bucket(volume, kind, index);
             packed.command(&[b"HGETALL", key.as_bytes()]);
         }
         self.store.client.call(&packed)?.into_iter().map(reply::pairs).collect()
@@ -322,7 +329,7 @@ impl Reader<'_> {
     /// Reads the counts that the rows of a partition do not have and, with `sensors`, their sensors, too.
     pub(in crate::store) fn complete_rows(
         &mut self,
-        (kind, partition): (Kind, u8),
+        (kind, volume): (Kind, Volume),
         whole: &mut Whole,
         sensors: bool,
     ) -> Result<(), StoreError> {
@@ -330,16 +337,16 @@ impl Reader<'_> {
         for row in 0..whole.used {
             let Some(read) = whole.raw_row(row) else { continue };
             if read.is_large() {
-                large.push((kind, partition, row));
+                large.push((kind, volume, row));
             }
             if sensors && read.sensors == RowSensors::Many {
-                many.push((kind, partition, row));
+                many.push((kind, volume, row));
             }
         }
-        let key = |keys: &Keys, (kind, partition, _)| keys.large_counts(partition, kind);
+        let key = |keys: &Keys, (kind, volume, _)| keys.large_counts(volume, kind);
         let counts = self.extensions(&large, key, read_count)?;
         whole.counts = large.into_iter().map(|(.., row)| row).zip(counts).collect();
-        let key = |keys: &Keys, (kind, partition, row)| keys.sensor_sets(partition, kind, row);
+        let key = |keys: &Keys, (kind, volume, row)| keys.sensor_sets(volume, kind, row);
         let sets = self.extensions(&many, key, read_set)?;
         whole.sets = many.into_iter().map(|(.., row)| row).zip(sets).collect();
         Ok(())
@@ -365,7 +372,8 @@ impl Reader<'_> {
         meta: &Meta,
     ) -> Vec<String> {
         let blocks = 0..meta.rows.div_ceil(ROWS);
-        blocks.map(|block| self.store.keys.rows(partition, kind, block)).collect()
+        let volume = meta.volume(partition);
+        blocks.map(|block| self.store.keys.rows(volume, kind, block)).collect()
     }
 
     /// Returns the keys of a partition's name log, block by block.
@@ -375,7 +383,8 @@ impl Reader<'_> {
         partition: u8,
         meta: &Meta,
     ) -> Vec<String> {
-        meta.log_blocks().map(|block| self.store.keys.log(partition, kind, block)).collect()
+        let volume = meta.volume(partition);
+        meta.log_blocks().map(|block| self.store.keys.log(volume, kind, block)).collect()
     }
 
     fn blocks(&mut self, keys: &[String], length: usize) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -398,13 +407,15 @@ impl Reader<'_> {
         // The names are counted first: additions made meanwhile can only increase the counts of the days.
         let metas = self.metas(kind, partitions.iter().copied())?;
         let mut packed = Pipeline::default();
-        for &partition in &partitions {
-            packed.command(&[b"HGETALL", self.store.keys.days(partition, kind).as_bytes()]);
+        for (&partition, meta) in partitions.iter().zip(&metas) {
+            let key = self.store.keys.days(meta.volume(partition), kind);
+            packed.command(&[b"HGETALL", key.as_bytes()]);
         }
         let mut days = BTreeMap::new();
         let places = partitions.into_iter().zip(metas);
         for ((partition, meta), value) in places.zip(self.store.client.call(&packed)?) {
-            let damaged = || StoreError::damaged(&self.store.keys.days(partition, kind));
+            let volume = meta.volume(partition);
+            let damaged = || StoreError::damaged(&self.store.keys.days(volume, kind));
             let mut names = 0_u64;
             for (day, count) in reply::pairs(value)? {
                 let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();

@@ -6,7 +6,7 @@
 
 use crate::observation::{Fact, Seen};
 use crate::store::layout::encoding::{StoredRef, Value, records_in};
-use crate::store::layout::keys::{Kind, Pointer, ROWS, low24};
+use crate::store::layout::keys::{Kind, ROWS, low24};
 use crate::store::read::buckets::{BucketEntry, Meta};
 use crate::store::read::scan::{BucketWalk, Handle, Met, Part, Whole};
 use crate::store::redis::client::Pipeline;
@@ -47,16 +47,17 @@ impl Reader<'_> {
         }
         let (whole, mut met, meta) = read?;
         let keys = self.store.keys.clone();
+        let volume = meta.volume(part.0);
         for entry in &late {
             let mut first_of_owner = true;
             self.for_each_record(kind, entry, &mut |store, page| {
                 for (stored, row) in page {
                     let seen = whole
                         .used(row)
-                        .ok_or_else(|| StoreError::damaged(&keys.rows(part.0, kind, row / ROWS)))?;
+                        .ok_or_else(|| StoreError::damaged(&keys.rows(volume, kind, row / ROWS)))?;
                     let Some(seen) = seen.filter(|_| met.is_new(row)) else { continue };
-                    let fact = store.complete(part.0, stored)?;
-                    let handle = Handle::new(kind, Pointer::new(part.0, low24(entry.hash)), row);
+                    let fact = store.complete(volume, stored)?;
+                    let handle = Handle::new(kind, volume, low24(entry.hash), row);
                     let fact = fact.as_fact();
                     each(&UnnamedRecord { handle, fact, seen: &seen, first_of_owner });
                     first_of_owner = false;
@@ -64,7 +65,7 @@ impl Reader<'_> {
                 Ok(true)
             })?;
         }
-        self.expect_all_met(kind, part.0, &meta, &whole, &met)
+        self.expect_all_met(kind, volume, &meta, &whole, &met)
     }
 
     /// Passes on the records that are stored in the buckets themselves; the other entries go to `late`.
@@ -77,8 +78,9 @@ impl Reader<'_> {
     ) -> Result<(Whole, Met, Meta), StoreError> {
         let partition = part.0;
         let meta = self.meta(kind, part)?;
+        let volume = meta.volume(partition);
         let mut whole = self.load_rows(kind, partition, &meta)?;
-        self.complete_rows((kind, partition), &mut whole, false)?;
+        self.complete_rows((kind, volume), &mut whole, false)?;
         let mut met = Met::new(&meta);
         let mut walk = BucketWalk::new(meta.buckets);
         let ask = |store: &mut Self, indices: Option<Vec<u32>>| {
@@ -86,7 +88,7 @@ impl Reader<'_> {
             for index in indices.unwrap_or_default() {
                 packed.command(&[
                     b"HGETALL",
-                    store.store.keys.bucket(partition, kind, index).as_bytes(),
+                    store.store.keys.bucket(volume, kind, index).as_bytes(),
                 ]);
             }
             store.store.client.send(&packed).map(|()| packed.len())
@@ -110,7 +112,7 @@ impl Reader<'_> {
             let ahead = ask(self, next)?;
             let first = indices.0;
             let key = |at: usize| {
-                keys.bucket(partition, kind, first + u32::try_from(at).unwrap_or(u32::MAX))
+                keys.bucket(volume, kind, first + u32::try_from(at).unwrap_or(u32::MAX))
             };
             self.store.client.pairs(asked, &key, &mut |at, field, value| {
                 let damaged = || StoreError::damaged(&key(at));
@@ -123,19 +125,19 @@ impl Reader<'_> {
                 };
                 if is_late {
                     let bucket = first + u32::try_from(at).unwrap_or(u32::MAX);
-                    late.push(BucketEntry { partition, hash, bucket, value: value.to_vec() });
+                    late.push(BucketEntry { volume, hash, bucket, value: value.to_vec() });
                     return Ok(());
                 }
                 let mut first_of_owner = true;
                 for record in records_in(read.records.unwrap_or_default()) {
                     let (stored, row) = record.map_err(|_| damaged())?;
                     // Rows added since the rows were loaded are not part of this scan.
-                    let seen = whole.used(row).ok_or_else(|| {
-                        StoreError::damaged(&keys.rows(partition, kind, row / ROWS))
-                    })?;
+                    let seen = whole
+                        .used(row)
+                        .ok_or_else(|| StoreError::damaged(&keys.rows(volume, kind, row / ROWS)))?;
                     let seen = seen.filter(|_| met.is_new(row));
                     let (StoredRef::Fact(fact), Some(seen)) = (stored, seen) else { continue };
-                    let handle = Handle::new(kind, Pointer::new(partition, low24(hash)), row);
+                    let handle = Handle::new(kind, volume, low24(hash), row);
                     each(&UnnamedRecord { handle, fact, seen: &seen, first_of_owner });
                     first_of_owner = false;
                 }

@@ -6,7 +6,7 @@
 
 use crate::hash::Hasher;
 use crate::store::StoreError;
-use crate::store::layout::keys::{Keys, Kind, OLDEST_VERSION, VERSION};
+use crate::store::layout::keys::{Keys, Kind, OLDEST_VERSION, VERSION, Volume};
 use crate::store::redis::client::{Pipeline, RedisClient};
 use crate::store::redis::reply;
 
@@ -87,8 +87,9 @@ pub(in crate::store) fn has_names(
     let mut packed = Pipeline::default();
     for partition in 0..=u8::MAX {
         for kind in [Kind::Record, Kind::Negative] {
-            // Read-only users may run this command.
-            packed.command(&[b"GETRANGE", keys.log(partition, kind, 0).as_bytes(), b"0", b"0"]);
+            // Read-only users may run this command. Partitions with another edition than the first are all marked.
+            let key = keys.log(Volume::first(partition), kind, 0);
+            packed.command(&[b"GETRANGE", key.as_bytes(), b"0", b"0"]);
         }
     }
     match client.call(&packed) {

@@ -4,7 +4,7 @@
 //! another row.
 
 use crate::store::layout::extension::{IN_ROW, RowSensors, SETS, read_count, read_set};
-use crate::store::layout::keys::{Keys, Kind};
+use crate::store::layout::keys::{Keys, Kind, Volume};
 use crate::store::read::scan::Whole;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
@@ -20,11 +20,11 @@ impl Store {
     /// Checks the extensions of a partition's rows, and adds their sensor sets to `whole`.
     pub(in crate::store) fn verify_extensions(
         &mut self,
-        (kind, partition): (Kind, u8),
+        (kind, volume): (Kind, Volume),
         whole: &mut Whole,
         verdict: &mut Verdict,
     ) -> Result<(), StoreError> {
-        let key = self.keys.large_counts(partition, kind);
+        let key = self.keys.large_counts(volume, kind);
         let counts = self.hashes(std::slice::from_ref(&key))?.pop().unwrap_or_default();
         let mut found = HashSet::new();
         for (field, value) in &counts {
@@ -61,7 +61,7 @@ impl Store {
         for groups in groups.chunks(KEYS) {
             let keys: Vec<String> = groups
                 .iter()
-                .map(|group| Keys::sensor_sets(&self.keys, partition, kind, group * SETS))
+                .map(|group| Keys::sensor_sets(&self.keys, volume, kind, group * SETS))
                 .collect();
             for ((pairs, key), group) in self.hashes(&keys)?.into_iter().zip(&keys).zip(groups) {
                 for (field, value) in pairs {
@@ -85,7 +85,7 @@ impl Store {
             }
         }
         for row in many.into_iter().filter(|row| !whole.sets.contains_key(row)) {
-            let key = self.keys.sensor_sets(partition, kind, row);
+            let key = self.keys.sensor_sets(volume, kind, row);
             verdict.problem(false, || format!("{key}: the sensors of row {row} are missing"));
         }
         Ok(())

@@ -9,7 +9,9 @@ use crate::name::{Name, NameBuf};
 use crate::record::FactBuf;
 use crate::store::layout::encoding::{RowRead, Stored, Value, read_row, row_of, write_row};
 use crate::store::layout::extension::{LARGE, RowSensors, SETS, read_count, read_set, write_count};
-use crate::store::layout::keys::{Buckets, Keys, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, low24};
+use crate::store::layout::keys::{
+    Buckets, Keys, Kind, LOG, LOG_STRIDE, Pointer, ROW, ROWS, Volume, low24,
+};
 use crate::store::layout::posting::Posting;
 use crate::store::read::buckets::Meta;
 use crate::store::redis::reply::Pairs;
@@ -47,7 +49,7 @@ pub(in crate::store) struct Plan {
 /// Context for rebuilding a part, besides its remains.
 pub(in crate::store) struct Site<'a> {
     pub(in crate::store) kind: Kind,
-    pub(in crate::store) partition: u8,
+    pub(in crate::store) volume: Volume,
     pub(in crate::store) keys: &'a Keys,
     pub(in crate::store) router: &'a Router,
     /// Long RDATA, by digest.
@@ -78,7 +80,9 @@ struct KeptName {
 
 impl Site<'_> {
     fn suffix(&self, rest: &str) -> String {
-        format!("{}{rest}", self.kind.letter())
+        // The metadata is the same for all editions.
+        let edition = if rest == "m" { String::new() } else { Volume::text(self.volume.edition) };
+        format!("{}{edition}{rest}", self.kind.letter())
     }
 
     fn change(&self, command: &'static str, suffix: &str, words: Vec<Vec<u8>>) -> Change {
@@ -92,7 +96,7 @@ impl Site<'_> {
             if !self.is_marked {
                 return plan;
             }
-            let key = self.keys.meta(self.partition, self.kind);
+            let key = self.keys.meta(self.volume.partition, self.kind);
             let what = match self.kind {
                 Kind::Record => "records",
                 Kind::Negative => "negative answers",
@@ -136,6 +140,7 @@ impl Site<'_> {
             buckets,
             names: entries.len() as u64,
             empty: rows.saturating_sub(u32::try_from(taken.len()).unwrap_or(u32::MAX)),
+            edition: self.volume.edition,
         };
         self.plan_meta(remains, &entries, meta, &mut plan);
         plan
@@ -146,7 +151,7 @@ impl Site<'_> {
         let mut logged: HashMap<u64, Vec<u32>> = HashMap::new();
         for (position, name) in names_in(log) {
             let place = self.router.place(name);
-            if place.partition == self.partition {
+            if place.partition == self.volume.partition {
                 logged.entry(place.hash).or_default().push(position);
             }
         }
@@ -165,7 +170,7 @@ impl Site<'_> {
         taken: &mut BTreeSet<u32>,
         plan: &mut Plan,
     ) -> Option<KeptName> {
-        let key = self.keys.bucket(self.partition, self.kind, bucket);
+        let key = self.keys.bucket(self.volume, self.kind, bucket);
         let Some(value) = Value::read(octets) else {
             plan.lost.push(format!("{key}: what {hash:016x} held does not read"));
             return None;
@@ -182,7 +187,7 @@ impl Site<'_> {
             None => remains.wide.get(&hash).map_or_else(Vec::new, read_pairs),
         };
         let Some(name) = name else {
-            let log = self.keys.log(self.partition, self.kind, value.log / LOG_STRIDE);
+            let log = self.keys.log(self.volume, self.kind, value.log / LOG_STRIDE);
             plan.lost.push(format!(
                 "{log}: the name with the hash {hash:016x} is gone, and its {} records with it",
                 stored.len()
@@ -196,7 +201,7 @@ impl Site<'_> {
             return None;
         };
         if is_wide && stored.is_empty() {
-            let key = self.keys.wide(self.partition, self.kind, hash);
+            let key = self.keys.wide(self.volume, self.kind, hash);
             plan.lost.push(format!("{key}: all records of {name} are gone"));
         }
         if let Some(pairs) = remains.wide.get(&hash).filter(|_| is_wide) {
@@ -221,8 +226,8 @@ impl Site<'_> {
                 }
                 (fact, seen) => {
                     let at = match seen {
-                        Some(_) => self.keys.long(self.partition),
-                        None => self.keys.rows(self.partition, self.kind, row / ROWS),
+                        Some(_) => self.keys.long(self.volume),
+                        None => self.keys.rows(self.volume, self.kind, row / ROWS),
                     };
                     if seen.is_some() {
                         taken.remove(&row);
@@ -264,7 +269,7 @@ impl Site<'_> {
     fn dangle(&self, record: &Stored, hash: u64, plan: &mut Plan) {
         if let Some(FactBuf::Record(rdata)) = self.fact(record) {
             let posting = Posting::of(rdata.as_rdata(), self.keys, self.router);
-            let member = posting.member(Pointer::new(self.partition, low24(hash)));
+            let member = posting.member(Pointer::new(self.volume.partition, low24(hash)));
             plan.dangling.push((posting, member));
         }
     }
@@ -328,7 +333,7 @@ impl Site<'_> {
         if read.is_large()
             && value_in(&remains.counts).is_none_or(|count| read_count(&count).is_none())
         {
-            let key = self.keys.large_counts(self.partition, self.kind);
+            let key = self.keys.large_counts(self.volume, self.kind);
             plan.lost.push(format!("{key}: the count of {}; it was at least {LARGE}", what()));
             let count = write_count(LARGE.into(), true).to_vec();
             plan.changes.push(self.change("HSET", "q", vec![field.clone(), count]));
@@ -336,7 +341,7 @@ impl Site<'_> {
         let group = row / SETS;
         let set = remains.sets.get(&group).and_then(value_in);
         if read.sensors == RowSensors::Many && set.is_none_or(|set| read_set(&set).is_none()) {
-            let key = self.keys.sensor_sets(self.partition, self.kind, row);
+            let key = self.keys.sensor_sets(self.volume, self.kind, row);
             plan.lost.push(format!("{key}: which sensors saw {}", what()));
             plan.without_sensors.insert(row);
         }
@@ -391,7 +396,7 @@ impl Site<'_> {
                 nameless.push(name.to_string());
             }
         }
-        let at = self.keys.partition(self.partition);
+        let at = self.keys.partition(self.volume.partition);
         // A name that is missing in the log is already reported.
         let said: BTreeSet<u32> = met.iter().map(|&hash| low24(hash)).collect();
         let what = match self.kind {

@@ -6,15 +6,17 @@
 //! is free again after [`HOLD`].
 
 use crate::name::NameBuf;
+use crate::store::forget::pack_removal;
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::extension::SETS;
-use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS};
+use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS, Volume};
 use crate::store::read::buckets::{META, Meta};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
 use crate::store::schema::marks::{epoch, pack_mark, read_mark};
+use crate::store::schema::random_key;
 use crate::store::verify::rebuild::{Change, Plan, Site};
 use crate::store::verify::remains::{Remains, names_in, targets};
 use crate::store::write::checkpoint::{MARK, Mark};
@@ -28,9 +30,14 @@ const CALL: (usize, usize) = (256 << 10, 64);
 /// Number of keys read in one pipeline: a block has 64 KiB.
 const KEYS: usize = 64;
 
+/// Letters of the keys that belong to an edition.
+const EDITED: [u8; 9] = [b'b', b'w', b's', b'q', b'g', b'l', b'd', b't', b'f'];
+
 /// A key of a partition, split after its tag.
 struct Present {
     kind: Kind,
+    /// The edition that it belongs to; that of a key outside of them is 0.
+    edition: u32,
     letter: u8,
     /// The rest after the letter: a number or a hash.
     rest: String,
@@ -42,8 +49,11 @@ impl Present {
             Some(suffix) => (Kind::Negative, suffix),
             None => (Kind::Record, suffix),
         };
+        let digits = suffix.bytes().take_while(u8::is_ascii_digit).count();
+        let (edition, suffix) = suffix.split_at(digits);
+        let edition = if edition.is_empty() { 0 } else { edition.parse().ok()? };
         let letter = *suffix.as_bytes().first()?;
-        Some(Self { kind, letter, rest: suffix.get(1..)?.to_owned() })
+        Some(Self { kind, edition, letter, rest: suffix.get(1..)?.to_owned() })
     }
 
     /// Returns its number, if the layout has a key with that number: other keys are foreign, and limit nothing.
@@ -62,11 +72,31 @@ impl Present {
         match self.letter {
             b'u' if self.rest.starts_with('h') => Some(b"string"),
             b'm' | b'b' | b'w' | b'd' | b'c' | b't' | b'q' | b'g' | b'u' | b'y' => Some(b"hash"),
-            b's' | b'l' | b'v' => Some(b"string"),
+            b's' | b'l' | b'v' | b'f' => Some(b"string"),
             b'x' | b'o' => Some(b"set"),
             _ => None,
         }
     }
+}
+
+/// Returns the edition that a key belongs to, by what follows the tag of its partition; `None` if it belongs to none.
+pub(in crate::store) fn edition_in(suffix: &str) -> Option<u32> {
+    Present::read(suffix).filter(|key| EDITED.contains(&key.letter)).map(|key| key.edition)
+}
+
+/// Plans the removal of all editions but one: the keys of others are what `pdns admin forget` left when it was killed.
+fn other_editions(edition: u32, present: &[Present]) -> Vec<Change> {
+    let is_other = |key: &&Present| key.edition != edition && EDITED.contains(&key.letter);
+    let suffix = |key: &Present| {
+        let (edition, letter) = (Volume::text(key.edition), char::from(key.letter));
+        format!("{}{edition}{letter}{}", key.kind.letter(), key.rest)
+    };
+    let others = present.iter().filter(is_other).map(suffix);
+    let mut changes: Vec<Change> =
+        others.map(|suffix| Change { command: "DEL", suffix, words: Vec::new() }).collect();
+    let words = vec![b"y".to_vec()];
+    changes.push(Change { command: "HDEL", suffix: "m".to_owned(), words });
+    changes
 }
 
 impl Store {
@@ -78,9 +108,24 @@ impl Store {
         &mut self,
         partition: u8,
     ) -> Result<Vec<String>, StoreError> {
+        let token = self.hold(partition)?;
+        let mut lost = Vec::new();
+        let repaired = self.repair_held(partition, &token, &mut lost);
+        // The hold is released, whatever the result.
+        let freed = self.mend(partition, &token, "0", &[]);
+        repaired?;
+        freed?;
+        Ok(lost)
+    }
+
+    /// Holds a partition, so that agents wait; returns the token with which [`Store::mend`] changes it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while another process holds it; other errors as they occur.
+    pub(in crate::store) fn hold(&mut self, partition: u8) -> Result<String, StoreError> {
         FUNCTIONS.load(&mut self.client)?;
         let key = self.keys.repairer(partition);
-        let token = crate::store::schema::random_key().map(|octet| format!("{octet:02x}")).concat();
+        let token = crate::hex::encode(&random_key());
         // A key that never expires, or has another type, is not a repair in progress.
         if reply::integer(&self.client.ask(&[b"PTTL", key.as_bytes()])?)? == -1 {
             self.client.ask(&[b"DEL", key.as_bytes()])?;
@@ -92,13 +137,7 @@ impl Store {
                 "another repair is under way; if it was killed, {key} expires within five minutes"
             )));
         }
-        let mut lost = Vec::new();
-        let repaired = self.repair_held(partition, &token, &mut lost);
-        // The hold is released, whatever the result.
-        let freed = self.mend(partition, &token, "0", &[]);
-        repaired?;
-        freed?;
-        Ok(lost)
+        Ok(token)
     }
 
     fn repair_held(
@@ -117,21 +156,22 @@ impl Store {
         }
         let remove = |suffix: String| Change { command: "DEL", suffix, words: Vec::new() };
         self.mend(partition, token, HOLD, &wrong.into_iter().map(remove).collect::<Vec<_>>())?;
-        let long = self.hash(&self.keys.long(partition))?;
+        let volume = Volume { partition, edition: self.edition_of(partition, &present)? };
+        let long = self.hash(&self.keys.long(volume))?;
         let hasher = self.router.hasher().clone();
         let long: HashMap<Vec<u8>, Vec<u8>> = long
             .into_iter()
             .filter(|(digest, octets)| hasher.identity(octets)[..] == digest[..])
             .collect();
-        let records = self.remains(Kind::Record, partition, &present)?;
-        let negatives = self.remains(Kind::Negative, partition, &present)?;
+        let records = self.remains(Kind::Record, volume, &present)?;
+        let negatives = self.remains(Kind::Negative, volume, &present)?;
         let names = self.names_of(partition, [&records, &negatives]);
         let (keys, router) = (self.keys.clone(), self.router.clone());
         let is_marked = self.schema.is_marked;
         let parts = [(Kind::Record, &records), (Kind::Negative, &negatives)];
         let plans = parts.map(|(kind, remains)| {
             let (keys, router, long, names) = (&keys, &router, &long, &names);
-            let site = Site { kind, partition, keys, router, long, names, is_marked };
+            let site = Site { kind, volume, keys, router, long, names, is_marked };
             (kind, site.plan(remains))
         });
         if plans.iter().any(|(_, plan)| plan.is_renumbered) {
@@ -146,23 +186,44 @@ impl Store {
                 let hashes: Vec<u64> = hashes.collect();
                 changes.extend(self.unkept_changes(partition, &hashes, lost)?);
                 changes.extend(self.mark_changes(partition, is_marked || !present.is_empty())?);
+                changes.extend(other_editions(volume.edition, &present));
+            }
+            if volume.edition > 0 {
+                let words = [b"x".to_vec(), volume.edition.to_string().into_bytes()].to_vec();
+                let suffix = format!("{}m", kind.letter());
+                changes.push(Change { command: "HSET", suffix, words });
             }
             self.mend(partition, token, HOLD, &changes)?;
             lost.extend(gone);
             let mut packed = Pipeline::default();
             for (posting, member) in dangling {
                 // If another record of the same name needs the entry, the check that follows adds it again.
-                let (member_text, mut key) = (member.to_string(), posting.key.clone());
-                packed.command(&[b"SREM", key.as_bytes(), member_text.as_bytes()]);
-                for level in posting.levels {
-                    key.push_str(&level.suffix(level.child(member)));
-                    packed.command(&[b"SREM", key.as_bytes(), member_text.as_bytes()]);
-                }
+                pack_removal(&posting, member, &mut packed);
             }
             self.client.call(&packed)?;
         }
-        self.buckets.clear();
+        self.shapes.clear();
         Ok(())
+    }
+
+    /// Returns the edition of a partition that is in use: where its metadata is lost, the one of which there is most.
+    fn edition_of(&mut self, partition: u8, present: &[Present]) -> Result<u32, StoreError> {
+        let is_content = |key: &&Present| EDITED.contains(&key.letter);
+        let has = |edition| present.iter().filter(is_content).any(|key| key.edition == edition);
+        for kind in [Kind::Record, Kind::Negative] {
+            let key = self.keys.meta(partition, kind);
+            let fields = reply::list(self.client.ask(&[b"HMGET", key.as_bytes(), b"r", b"x"])?)?;
+            let number = |at: usize| fields.get(at).and_then(|field| reply::integer(field).ok());
+            let edition = number(0).and_then(|_| u32::try_from(number(1).unwrap_or(0)).ok());
+            if let Some(edition) = edition.filter(|edition| has(*edition)) {
+                return Ok(edition);
+            }
+        }
+        let mut keys: BTreeMap<u32, usize> = BTreeMap::new();
+        for key in present.iter().filter(is_content) {
+            *keys.entry(key.edition).or_default() += 1;
+        }
+        Ok(keys.into_iter().max_by_key(|&(_, count)| count).map_or(0, |(edition, _)| edition))
     }
 
     /// Returns names of a partition by hash, for those missing in the log: from both logs, and from the targets of
@@ -235,23 +296,24 @@ impl Store {
     fn remains(
         &mut self,
         kind: Kind,
-        partition: u8,
+        volume: Volume,
         present: &[Present],
     ) -> Result<Remains, StoreError> {
+        let is_ours = |key: &&Present| key.kind == kind && key.edition == volume.edition;
         let numbers = |letter: u8| -> Vec<u32> {
-            let mine = present.iter().filter(|key| key.kind == kind && key.letter == letter);
+            let mine = present.iter().filter(is_ours).filter(|key| key.letter == letter);
             mine.filter_map(Present::number).collect()
         };
         let (rows, log, buckets) = (numbers(b's'), numbers(b'l'), numbers(b'b'));
         let sets = numbers(b'g');
-        let wide = present.iter().filter(|key| key.kind == kind && key.letter == b'w');
+        let wide = present.iter().filter(is_ours).filter(|key| key.letter == b'w');
         let wide = wide.filter_map(|key| {
             let hash = u64::from_str_radix(&key.rest, 16).ok()?;
             (format!("{hash:016x}") == key.rest).then_some(hash)
         });
         let wide: Vec<u64> = wide.collect();
         let keys = self.keys.clone();
-        let key = keys.meta(partition, kind);
+        let key = keys.meta(volume.partition, kind);
         let mut packed = Pipeline::default();
         packed.begin(2 + META.len()).arg("HMGET").arg(&key);
         for field in META {
@@ -260,40 +322,30 @@ impl Store {
         let answer = self.client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
         let meta = Meta::read(answer, &key).ok().flatten();
         let mut remains = Remains { meta, ..Remains::default() };
-        self.each(
-            b"GET",
-            &rows,
-            |block| keys.rows(partition, kind, block),
-            &mut |block, answer| {
-                remains.rows.insert(block, reply::octets(answer)?);
-                Ok(())
-            },
-        )?;
-        self.each(b"GET", &log, |block| keys.log(partition, kind, block), &mut |block, answer| {
+        self.each(b"GET", &rows, |block| keys.rows(volume, kind, block), &mut |block, answer| {
+            remains.rows.insert(block, reply::octets(answer)?);
+            Ok(())
+        })?;
+        self.each(b"GET", &log, |block| keys.log(volume, kind, block), &mut |block, answer| {
             remains.log.insert(block, reply::octets(answer)?);
             Ok(())
         })?;
-        let bucket = |bucket| keys.bucket(partition, kind, bucket);
+        let bucket = |bucket| keys.bucket(volume, kind, bucket);
         self.each(b"HGETALL", &buckets, bucket, &mut |bucket, answer| {
             remains.buckets.insert(bucket, reply::pairs(answer)?);
             Ok(())
         })?;
-        self.each(
-            b"HGETALL",
-            &wide,
-            |hash| keys.wide(partition, kind, hash),
-            &mut |hash, answer| {
-                remains.wide.insert(hash, reply::pairs(answer)?);
-                Ok(())
-            },
-        )?;
-        remains.counts = self.hash(&keys.large_counts(partition, kind))?;
-        let set = |group| keys.sensor_sets(partition, kind, group * SETS);
+        self.each(b"HGETALL", &wide, |hash| keys.wide(volume, kind, hash), &mut |hash, answer| {
+            remains.wide.insert(hash, reply::pairs(answer)?);
+            Ok(())
+        })?;
+        remains.counts = self.hash(&keys.large_counts(volume, kind))?;
+        let set = |group| keys.sensor_sets(volume, kind, group * SETS);
         self.each(b"HGETALL", &sets, set, &mut |group, answer| {
             remains.sets.insert(group, reply::pairs(answer)?);
             Ok(())
         })?;
-        let days = self.hash(&keys.days(partition, kind))?;
+        let days = self.hash(&keys.days(volume, kind))?;
         let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
         // A count that cannot be decoded is wrong.
         let day = |(day, names): &(Vec<u8>, Vec<u8>)| {
@@ -419,7 +471,7 @@ impl Store {
     }
 
     /// Makes changes, some in each call, and extends the hold on the partition by this many milliseconds.
-    fn mend(
+    pub(in crate::store) fn mend(
         &mut self,
         partition: u8,
         token: &str,

@@ -10,7 +10,7 @@ use crate::observation::{Fact, Seen};
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::{write_key, write_row};
 use crate::store::layout::extension::{LARGE, RowSensors, write_count};
-use crate::store::layout::keys::{Keys, ROW, low24};
+use crate::store::layout::keys::{Keys, ROW, Volume, low24};
 use crate::store::layout::type_code::TypeCode;
 use crate::store::redis::client::Pipeline;
 use crate::store::schema::marks::Epoch;
@@ -225,6 +225,7 @@ impl Packer {
         sensors: SensorsOf<'_>,
     ) {
         batch.clear();
+        let editions = window.editions(&checkpoint.editions).to_vec();
         (batch.log, batch.end, batch.finish) = (log, end, finish);
         let marks = &checkpoint.marks;
         let open = |partition: usize| {
@@ -266,7 +267,9 @@ impl Packer {
             }
             let first = batch.calls.len();
             let slices = slices.get(usize::from(partition)).copied().unwrap_or(1);
-            self.pack_part(batch, partition, *mark, slices, items, window, sensors);
+            let edition = editions.get(usize::from(partition)).copied().unwrap_or(0);
+            let volume = Volume { partition, edition };
+            self.pack_part(batch, volume, *mark, slices, items, window, sensors);
             batch.parts.push(Part { partition, calls: first..batch.calls.len() });
         }
         window.sent();
@@ -277,7 +280,7 @@ impl Packer {
     fn pack_part(
         &self,
         batch: &mut Batch,
-        partition: u8,
+        volume: Volume,
         mut expected: Option<Mark>,
         slices: u16,
         mut items: &[(u32, u32)],
@@ -316,7 +319,7 @@ impl Packer {
                     }
                 }
             }
-            let octets = self.pack_call(batch, partition, expected, mark, &words);
+            let octets = self.pack_call(batch, volume, expected, mark, &words);
             let sightings = batch.sightings - before;
             let unknown = unknown..batch.unknown.len();
             batch.calls.push(Call { octets, unknown, mark, sightings });
@@ -394,7 +397,7 @@ impl Packer {
     fn pack_call(
         &self,
         batch: &mut Batch,
-        partition: u8,
+        Volume { partition, edition }: Volume,
         expected: Option<Mark>,
         mark: Mark,
         words: &BatchWords,
@@ -408,7 +411,9 @@ impl Packer {
         packed.arg("FCALL").arg(&FUNCTIONS.upsert).arg("1").arg(self.keys.partition(partition));
         packed.arg(batch.log);
         packed.arg(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
-        packed.arg(mark.to_octets()).arg(self.epoch);
+        packed
+            .arg(mark.to_octets())
+            .arg([&self.epoch[..], Volume::text(edition).as_bytes()].concat());
         for highest in words.highest {
             packed.arg(highest.map_or_else(|| "-1".to_owned(), |row| row.to_string()));
         }

@@ -78,6 +78,8 @@ pub struct Checkpoint {
     pub(crate) acknowledged: u64,
     /// Marks by partition; `None` if none of the log's records have been written to it.
     pub(crate) marks: Vec<Option<Mark>>,
+    /// Editions of the partitions when the marks were read.
+    pub(crate) editions: Vec<u32>,
 }
 
 impl Checkpoint {
@@ -162,7 +164,7 @@ mod tests {
     #[test]
     fn a_half_applied_batch_covers_its_applied_slices_only() {
         let marks = vec![Some(Mark { done: 100, end: 200, slices: 4, applied: 2 }), None];
-        let checkpoint = Checkpoint { acknowledged: 50, marks };
+        let checkpoint = Checkpoint { acknowledged: 50, marks, editions: vec![0; 2] };
         let place = |partition, slice: u64| NameLocation { partition, hash: slice << 42 };
         assert_eq!(slice(place(0, 1).hash, 4), 1);
         assert!(checkpoint.covers(place(0, 3), 99));

@@ -257,11 +257,15 @@ local function prepare(tag, kind, ARGV, at, counts_of_new)
   local plan = { kind = kind, fast = fast, at = at, last = at + unknown * 5 - 1, large = {} }
   for i = 1, #large, 12 do plan.large[unpack_('>I4', large, i)] = sub(large, i + 4, i + 11) end
   if #fast == 0 and unknown == 0 then return plan end
-  local meta, days_key = tag .. kind .. 'm', tag .. kind .. 'd'
-  local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
-  local log = tag .. kind .. 'l'
+  local meta = tag .. kind .. 'm'
   reading = meta
-  local M = call('HMGET', meta, 'r', 'b', 'p', 'k', 's', 'n', 'z')
+  local M = call('HMGET', meta, 'r', 'b', 'p', 'k', 's', 'n', 'z', 'x')
+  -- What the keys of the edition in use begin with.
+  local volume = tag .. kind .. (M[8] or '')
+  local days_key = volume .. 'd'
+  local rows_key, buckets, wide = volume .. 's', volume .. 'b', volume .. 'w'
+  local log = volume .. 'l'
+  plan.volume = volume
   for i = 1, 7 do
     -- Only the last may be missing.
     M[i] = tonumber(M[i] or (i == 7 and 0) or nil)
@@ -298,7 +302,7 @@ local function prepare(tag, kind, ARGV, at, counts_of_new)
   end
 
   local function hold_count(row, c)
-    reading = tag .. kind .. 'q'
+    reading = volume .. 'q'
     local stored = call('HGET', reading, format('%d', row))
     if c == LARGE and (not stored or #stored ~= 8) then refuse('H' .. reading) end
     counts[row] = stored
@@ -308,7 +312,7 @@ local function prepare(tag, kind, ARGV, at, counts_of_new)
       sets[row] = sets[row] or false
       return
     end
-    reading = tag .. kind .. 'g' .. format('%d', floor(row / 64))
+    reading = volume .. 'g' .. format('%d', floor(row / 64))
     local stored = call('HGET', reading, format('%d', row))
     if x >= HIGH_BIT and s == MANY and (not stored or #stored < 2 or byte(stored) > 1) then refuse('H' .. reading) end
     sets[row] = stored
@@ -417,7 +421,7 @@ local function prepare(tag, kind, ARGV, at, counts_of_new)
     else
       found[record] = false
       if #ARGV[i + 3] > 32 then
-        reading = tag .. kind .. 'q'
+        reading = volume .. 'q'
         call('HLEN', reading)
       end
       local slot = (rows + fresh) % ROWS
@@ -457,8 +461,9 @@ local function apply(tag, plan, ARGV, out, redo)
   local was, undo, splits = {}, {}, {}
   plan.was, plan.undo, plan.splits = was, undo, splits
   local half = 2 ^ k
-  local rows_key, buckets, wide = tag .. kind .. 's', tag .. kind .. 'b', tag .. kind .. 'w'
-  local log = tag .. kind .. 'l'
+  local volume = plan.volume
+  local rows_key, buckets, wide = volume .. 's', volume .. 'b', volume .. 'w'
+  local log = volume .. 'l'
   local days, lines, bytes = {}, {}, 0
 
   local counts, sets = plan.counts, plan.sets
@@ -478,14 +483,14 @@ local function apply(tag, plan, ARGV, out, redo)
     if c > MAX_COUNT then c, is_bound = MAX_COUNT, true end
     local high = floor(c / 4294967296)
     if is_bound or more_is_bound then high = high + HIGH_BIT end
-    put(counts, tag .. kind .. 'q', row, pack('>I4I4', high, c % 4294967296))
+    put(counts, volume .. 'q', row, pack('>I4I4', high, c % 4294967296))
   end
 
   -- The merged field of sensors of which one is beyond the bits of a row; writes their set.
   local function put_set(row, x, s, x2, s2)
     local list, more = numbers_of(x, s, sets[row]), numbers_of(x2, s2)
     if has_all(list, more) and x >= HIGH_BIT then return s end
-    put(sets, tag .. kind .. 'g' .. format('%d', floor(row / 64)), row, set_of(list, more))
+    put(sets, volume .. 'g' .. format('%d', floor(row / 64)), row, set_of(list, more))
     return MANY
   end
 
@@ -586,7 +591,7 @@ local function apply(tag, plan, ARGV, out, redo)
       rows = rows + 1
       added = added + 1
       if #delta > 32 then
-        put(counts, tag .. kind .. 'q', rows - 1, sub(delta, 33))
+        put(counts, volume .. 'q', rows - 1, sub(delta, 33))
         delta = sub(delta, 1, 32)
       end
       fresh[added] = delta
@@ -679,7 +684,7 @@ local function apply(tag, plan, ARGV, out, redo)
   end
   for day, change in pairs(days) do
     -- A count that is no number fails; `pdns admin verify` finds it.
-    local key = tag .. kind .. 'd'
+    local key = volume .. 'd'
     local left = change ~= 0 and redis.pcall('HINCRBY', key, day, change)
     if type(left) == 'number' then
       undo[#undo + 1] = { 'HINCRBY', key, day, format('%d', -change) }
@@ -812,7 +817,7 @@ local function roll_back(tag, plan)
     local one = plan.undo[i]
     if redis.pcall(unpack(one)) == 0 and one[1] == 'HINCRBY' then redis.pcall('HDEL', one[2], one[3]) end
   end
-  local rows_key = tag .. plan.kind .. 's'
+  local rows_key = plan.volume .. 's'
   for i = #plan.was - 1, 1, -2 do
     local row, chunk = plan.was[i], plan.was[i + 1]
     local slot = row % ROWS
@@ -830,10 +835,10 @@ local function check(tag, ARGV)
   if mark ~= ARGV[2] then return 'C' .. mark end
   if call('EXISTS', tag .. 'v') == 1 then return 'M' end
   reading = tag .. 'm'
-  local meta = call('HMGET', reading, 'e', 'r')
-  local epoch, rows = meta[1], tonumber(meta[2] or nil)
+  local meta = call('HMGET', reading, 'e', 'r', 'x')
+  local epoch, rows, edition = meta[1], tonumber(meta[2] or nil), meta[3] or ''
   if not epoch or not rows then return 'H' .. reading end
-  if epoch ~= ARGV[4] then return 'E' .. epoch end
+  if epoch .. edition ~= ARGV[4] then return 'E' .. epoch end
   if tonumber(ARGV[5]) >= rows then return 'E' .. epoch end
   local known_negative = tonumber(ARGV[6])
   if known_negative >= 0 then
@@ -846,16 +851,17 @@ local function check(tag, ARGV)
   local records = prepare(tag, '', ARGV, 8, counts)
   local negatives = prepare(tag, 'n', ARGV, records.last + 1, counts)
   if negatives.last < #ARGV then
-    reading = tag .. 't'
+    reading = tag .. edition .. 't'
     call('HLEN', reading)
   end
-  return nil, { records = records, negatives = negatives, counts = counts }
+  return nil, { records = records, negatives = negatives, counts = counts, long = tag .. edition .. 't' }
 end
 
 -- One batch of one source for one partition.
--- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch, highest
--- known row of records and of negative answers (-1: none), how many new names a domain may have on one day (0: any number),
--- then the two kinds as `prepare` takes them, then pairs of digest and bytes of long RDATA.
+-- KEYS[1]: the partition's tag. ARGV: source, checkpoint expected, checkpoint to write, the store's epoch with the edition
+-- of the partition (nothing for the first) behind it, highest known row of records and of negative answers (-1: none), how
+-- many new names a domain may have on one day (0: any number), then the two kinds as `prepare` takes them, then pairs of
+-- digest and bytes of long RDATA.
 -- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
 -- the rows known are not those of this store, 'M' the partition is being repaired, 'H' and a key that is damaged, 'F' and
 -- a key that would pass its limit; else 'A', and flag and row of each unknown record:
@@ -872,7 +878,7 @@ local function upsert(KEYS, ARGV)
     apply(tag, plans.negatives, ARGV, out, nil)
     count_new(tag, plans.counts, plans.negatives.undo or plans.records.undo)
     for i = plans.negatives.last + 1, #ARGV, 2 do
-      call('HSET', tag .. 't', ARGV[i], ARGV[i + 1])
+      call('HSET', plans.long, ARGV[i], ARGV[i + 1])
     end
     apply_unkept(tag, plans.records)
     apply_unkept(tag, plans.negatives)
@@ -895,15 +901,19 @@ local function mark(KEYS, ARGV)
   local is_empty = true
   for _, kind in ipairs({ 'n', '' }) do
     local meta = tag .. kind .. 'm'
-    local keys = { tag .. kind .. 's0', tag .. kind .. 'l0', tag .. kind .. 'd' }
-    for i = 0, 63 do keys[#keys + 1] = tag .. kind .. 'b' .. i end
+    -- Both kinds are of the same edition.
+    local edition = call('HGET', meta, 'x') or call('HGET', tag .. 'm', 'x') or call('HGET', tag .. 'nm', 'x') or ''
+    local volume = tag .. kind .. edition
+    local keys = { volume .. 's0', volume .. 'l0', volume .. 'd' }
+    for i = 0, 63 do keys[#keys + 1] = volume .. 'b' .. i end
     local has_rows = call('HGET', meta, 'r') ~= false
     local has_keys = call('EXISTS', unpack(keys)) > 0
     if has_rows or has_keys then is_empty = false end
-    if kind == '' and is_empty and call('EXISTS', tag .. 'c', tag .. 't') > 0 then is_empty = false end
+    if kind == '' and is_empty and call('EXISTS', tag .. 'c', tag .. edition .. 't') > 0 then is_empty = false end
     local marks = call('HMGET', tag .. 'm', 'e', 'i')
     if not has_rows and not has_keys and (is_empty or marks[1]) then
       call('HSET', meta, 'r', 0, 'b', 0, 'p', 0, 'k', 6, 's', 0, 'n', 0)
+      if edition ~= '' then call('HSET', meta, 'x', edition) end
     end
     if kind == '' then
       if is_empty and not marks[1] then call('HSET', meta, 'e', ARGV[1]) end

@@ -8,8 +8,9 @@ use crate::hash::{DIGEST, StoredDigest};
 use crate::observation::SENSOR_SEPARATOR;
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
-use crate::store::layout::keys::{Keys, Kind, Pointer};
+use crate::store::layout::keys::{Keys, Kind, Pointer, Volume};
 use crate::store::layout::posting::Posting;
+use crate::store::read::scan::Part;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
@@ -197,7 +198,8 @@ impl Writer<'_> {
     /// If Redis does not answer, or the stored data cannot be decoded.
     pub fn load(&mut self, log: &[u8; 16]) -> Result<Checkpoint, StoreError> {
         let acknowledged = self.source(log)?.map_or(0, |state| state.acknowledged);
-        Ok(Checkpoint { acknowledged, marks: self.load_marks(log)? })
+        let (marks, editions) = self.load_marks(log)?;
+        Ok(Checkpoint { acknowledged, marks, editions })
     }
 
     /// Reads the digest of a log up to the end of the last batch that was sent, which may be partly applied.
@@ -224,28 +226,45 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Loads the marks of a log and applies its redo data.
-    pub(crate) fn load_marks(&mut self, log: &[u8; 16]) -> Result<Vec<Option<Mark>>, StoreError> {
+    /// Loads the marks of a log and applies its redo data. Returns the editions of the partitions, too.
+    pub(crate) fn load_marks(
+        &mut self,
+        log: &[u8; 16],
+    ) -> Result<(Vec<Option<Mark>>, Vec<u32>), StoreError> {
         let mut packed = Pipeline::default();
         for partition in self.store.partitions() {
+            let meta = self.store.keys.meta(partition, Kind::Record);
             packed.command(&[b"HGET", self.store.keys.checkpoints(partition).as_bytes(), log]);
+            packed.command(&[b"HGET", meta.as_bytes(), b"x"]);
         }
-        let mut marks = Vec::new();
-        for (partition, value) in self.store.partitions().zip(self.store.client.call(&packed)?) {
-            let Some(value) = reply::maybe_octets(value)? else {
+        let (mut marks, mut editions) = (Vec::new(), Vec::new());
+        let mut answers = self.store.client.call(&packed)?.into_iter();
+        for partition in self.store.partitions() {
+            let mut next = || reply::maybe_octets(answers.next().ok_or(StoreError::Reply)?);
+            let (value, edition) = (next()?, next()?);
+            let edition = match edition {
+                None => Some(0),
+                Some(edition) => std::str::from_utf8(&edition).ok().and_then(|x| x.parse().ok()),
+            };
+            let edition = edition.ok_or_else(|| {
+                StoreError::damaged(&self.store.keys.meta(partition, Kind::Record))
+            })?;
+            editions.push(edition);
+            let Some(value) = value else {
                 marks.push(None);
                 continue;
             };
             let key = self.store.keys.checkpoints(partition);
             let (mark, redo) = Mark::read(&value).ok_or_else(|| StoreError::damaged(&key))?;
             marks.push(Some(mark));
-            self.redo(partition, redo)?;
+            self.redo(Volume { partition, edition }, redo)?;
         }
-        Ok(marks)
+        Ok((marks, editions))
     }
 
     /// Adds records to the inverted index again.
-    pub(crate) fn redo(&mut self, partition: u8, mut redo: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn redo(&mut self, volume: Volume, mut redo: &[u8]) -> Result<(), StoreError> {
+        let partition = volume.partition;
         let key = self.store.keys.checkpoints(partition);
         let mut packed = Pipeline::default();
         while !redo.is_empty() {
@@ -253,7 +272,11 @@ impl Writer<'_> {
             let (bits, rest) =
                 rest.split_first_chunk::<4>().ok_or_else(|| StoreError::damaged(&key))?;
             redo = rest;
-            let fact = self.store.reader().complete(partition, stored)?;
+            let fact = match self.store.reader().complete(volume, stored) {
+                // The record was forgotten since.
+                Err(StoreError::Damaged { .. }) if volume.edition > 0 => continue,
+                fact => fact?,
+            };
             if let crate::record::FactBuf::Record(rdata) = &fact {
                 let owner = Pointer::new(partition, u32::from_be_bytes(*bits));
                 let posting = Posting::of(rdata.as_rdata(), &self.store.keys, &self.store.router);
@@ -394,10 +417,11 @@ impl Writer<'_> {
     /// Applies the redo data of every log, in every partition: work left by agents that never came back.
     pub(crate) fn redo_all(&mut self) -> Result<(), StoreError> {
         for partition in self.store.partitions() {
+            let meta = self.store.reader().meta(Kind::Record, Part(partition))?;
             let key = self.store.keys.checkpoints(partition);
             for (_, value) in reply::pairs(self.store.client.ask(&[b"HGETALL", key.as_bytes()])?)? {
                 let redo = value.get(MARK..).ok_or_else(|| StoreError::damaged(&key))?;
-                self.redo(partition, redo)?;
+                self.redo(meta.volume(partition), redo)?;
             }
         }
         Ok(())

@@ -136,13 +136,13 @@ impl Writer<'_> {
         FUNCTIONS.load(&mut self.store.client)?;
         let run = self.store.client.run()?;
         self.flush_pending(&batch.log)?;
-        let marks = self.load_marks(&batch.log)?;
+        let (marks, editions) = self.load_marks(&batch.log)?;
         // A restarted server may have lost rows that are cached here.
         let same = self.store.writer_state.generation == 0
             || (run.is_some() && run == self.store.writer_state.run);
         self.store.writer_state.run = run;
         self.store.writer_state.generation = self.store.client.generation();
-        if same && marks == checkpoint.marks {
+        if same && marks == checkpoint.marks && editions == checkpoint.editions {
             return Ok(());
         }
         batch.confirm(&marks);

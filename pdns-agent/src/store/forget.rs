@@ -1,0 +1,292 @@
+//! Forgetting: removes records for good, and gives their memory back.
+//!
+//! A partition of which something is to be forgotten is written anew without that, beside the keys in use
+//! (`store/forget/rewrite.rs`): nothing else frees rows, buckets and the name log, since agents remember row numbers and
+//! Redis strings do not shrink in their middle. The metadata then leads to the new keys, all at once, and the old ones are
+//! deleted some seconds later, when nobody reads them any more. What the inverted index has of the records is removed in
+//! between (`store/forget/index.rs`).
+//!
+//! It may be killed at any point. The field `y` of the metadata of records says which other keys there are: the number of
+//! an edition beyond the one in use was not finished; one before it was replaced, and the numbers behind it say where that
+//! ended as long as the inverted index still has its records.
+
+mod image;
+mod index;
+mod old;
+mod rewrite;
+
+pub(in crate::store) use index::pack_removal;
+
+use crate::name::Name;
+use crate::observation::{Fact, Seen};
+use crate::sensors::SensorSet;
+use crate::store::forget::index::Gone;
+use crate::store::forget::rewrite::Rewrite;
+use crate::store::layout::keys::{Kind, Pointer, Volume, low24};
+use crate::store::read::buckets::Meta;
+use crate::store::redis::client::Pipeline;
+use crate::store::redis::reply;
+use crate::store::{Store, StoreError};
+use std::collections::{HashSet, VecDeque};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the keys that were replaced are kept for those who read them.
+const GRACE: Duration = Duration::from_secs(5);
+/// Octets of replaced keys that wait for their end together, and partitions that may exceed them.
+const WAITING: (u64, usize) = (32 << 20, 2);
+/// While others write, this many times as long as Redis was kept busy is waited.
+const REST: u32 = 4;
+/// Longest of these waits.
+const LONGEST_REST: Duration = Duration::from_millis(100);
+
+/// A stored record or negative answer about which is decided.
+pub struct Candidate<'a> {
+    /// Record or negative answer.
+    pub kind: Kind,
+    /// Its owner name.
+    pub rrname: Name<'a>,
+    /// Its RDATA, or the outcome of the question.
+    pub fact: Fact<'a>,
+    /// Count and times.
+    pub seen: &'a Seen,
+    /// The sensors that saw it.
+    pub sensors: &'a SensorSet,
+}
+
+/// Decides whether a record is kept.
+pub type Keep<'k> = &'k dyn Fn(&Candidate<'_>) -> bool;
+
+/// Sums of what was, or would be, forgotten and kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records that go.
+    pub records: u64,
+    /// Negative answers that go.
+    pub negatives: u64,
+    /// Names of which nothing is left, of records and of negative answers.
+    pub names: u64,
+    /// Records and negative answers that are kept.
+    pub kept: u64,
+    /// About the octets that go, and that are kept.
+    pub octets: u64,
+    /// See `octets`.
+    pub octets_kept: u64,
+}
+
+/// Spares those who share Redis: waits between the steps, in which Redis is kept busy.
+pub(in crate::store) struct Pace<'p> {
+    /// True while others are known to write.
+    is_busy: bool,
+    /// True while a partition is held: others wait for us.
+    is_held: bool,
+    longest_hold: Duration,
+    is_stopped: &'p dyn Fn() -> bool,
+}
+
+impl Pace<'_> {
+    fn rest(&self, busy: Duration) {
+        if self.is_busy && !self.is_held && !(self.is_stopped)() {
+            thread::sleep((busy * REST).min(LONGEST_REST));
+        }
+    }
+
+    fn held(&mut self, time: Duration) {
+        self.longest_hold = self.longest_hold.max(time);
+    }
+}
+
+/// Keys that were replaced, and the time from which nobody reads them any more.
+struct Replaced {
+    partition: u8,
+    keys: Vec<String>,
+    octets: u64,
+    until: Instant,
+}
+
+impl Store {
+    /// Forgets the records and negative answers of some partitions that `keep` does not accept; with `is_trial`, only
+    /// counts them. `progress` receives the number of partitions done, and of all. Ends early when `is_stopped` says so:
+    /// what is forgotten by then is counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while another process repairs the store; [`StoreError::Damaged`] where a repair is due
+    /// first; other errors as they occur. The same call completes what an error or a kill interrupted.
+    pub fn forget(
+        &mut self,
+        keep: Keep<'_>,
+        is_trial: bool,
+        is_stopped: &dyn Fn() -> bool,
+        progress: &mut dyn FnMut(u16, u16),
+    ) -> Result<Tally, StoreError> {
+        let mut tally = Tally::default();
+        let mut pace =
+            Pace { is_busy: true, is_held: false, longest_hold: Duration::ZERO, is_stopped };
+        if !is_trial {
+            self.safe_capacity()?;
+            self.writer().check_marked()?;
+            self.end_interrupted(&mut pace)?;
+        }
+        let mut waiting: VecDeque<Replaced> = VecDeque::new();
+        let all = self.router.partitions();
+        for (partition, done) in self.partitions().zip(1..) {
+            if is_stopped() {
+                break;
+            }
+            let mut rewrite = Rewrite::plan(self, partition, keep, &mut pace)?;
+            if is_trial || !rewrite.is_needed() {
+                rewrite.count(&mut tally);
+                progress(done, all);
+                continue;
+            }
+            let keys = rewrite.run(&mut pace)?;
+            let before = tally.octets + tally.octets_kept;
+            rewrite.count(&mut tally);
+            let octets = tally.octets + tally.octets_kept - before;
+            let [records, _] = rewrite.sides;
+            let gone: Vec<Gone> = records
+                .dropped
+                .into_values()
+                .map(|one| Gone { hash: one.hash, key: one.key })
+                .collect();
+            let (edition, long) = (records.meta.edition, rewrite.long);
+            index::remove(self, partition, &gone, &long, &mut pace)?;
+            self.note_index_done(partition, edition)?;
+            let until = Instant::now() + GRACE;
+            waiting.push_back(Replaced { partition, keys, octets, until });
+            while waiting.len() > WAITING.1
+                && waiting.iter().map(|replaced| replaced.octets).sum::<u64>() > WAITING.0
+                && let Some(first) = waiting.pop_front()
+            {
+                self.delete_replaced(&first, &pace)?;
+            }
+            progress(done, all);
+        }
+        for replaced in waiting {
+            self.delete_replaced(&replaced, &pace)?;
+        }
+        Ok(tally)
+    }
+
+    fn note_index_done(&mut self, partition: u8, edition: u32) -> Result<(), StoreError> {
+        let meta = self.keys.meta(partition, Kind::Record);
+        self.client.ask(&[b"HSET", meta.as_bytes(), b"y", edition.to_string().as_bytes()])?;
+        Ok(())
+    }
+
+    fn delete_replaced(&mut self, replaced: &Replaced, pace: &Pace<'_>) -> Result<(), StoreError> {
+        thread::sleep(replaced.until.saturating_duration_since(Instant::now()));
+        old::delete(self, &replaced.keys, &mut |time| pace.rest(time))?;
+        let meta = self.keys.meta(replaced.partition, Kind::Record);
+        self.client.ask(&[b"HDEL", meta.as_bytes(), b"y"])?;
+        Ok(())
+    }
+
+    /// Completes what was interrupted: takes the records of replaced keys out of the inverted index, and deletes the keys
+    /// of editions that are not in use.
+    fn end_interrupted(&mut self, pace: &mut Pace<'_>) -> Result<(), StoreError> {
+        let mut interrupted = HashSet::new();
+        for partition in self.partitions() {
+            let key = self.keys.meta(partition, Kind::Record);
+            let answer = self.client.ask(&[b"HMGET", key.as_bytes(), b"x", b"y"])?;
+            let mut fields = reply::list(answer)?.into_iter();
+            let mut next = || reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?);
+            let (now, other) = (next()?, next()?);
+            let Some(other) = other else { continue };
+            let damaged = || StoreError::damaged(&key);
+            let numbers = |text: &[u8]| -> Option<Vec<u32>> {
+                let words = std::str::from_utf8(text).ok()?.split(' ');
+                words.map(|word| word.parse().ok()).collect()
+            };
+            let now = now.map_or(Some(0), |now| numbers(&now)?.first().copied());
+            let (now, other) = now.zip(numbers(&other)).ok_or_else(damaged)?;
+            let (&edition, ends) = other.split_first().ok_or_else(damaged)?;
+            if edition < now && !ends.is_empty() {
+                let ends = Meta::from_numbers(edition, ends).ok_or_else(damaged)?;
+                self.take_out(partition, &ends, pace)?;
+                self.note_index_done(partition, edition)?;
+            }
+            interrupted.insert(partition);
+        }
+        if interrupted.is_empty() {
+            return Ok(());
+        }
+        self.delete_other_editions(&interrupted, pace)?;
+        let mut packed = Pipeline::default();
+        for partition in interrupted {
+            let meta = self.keys.meta(partition, Kind::Record);
+            packed.command(&[b"HDEL", meta.as_bytes(), b"y"]);
+        }
+        self.client.call(&packed)?;
+        Ok(())
+    }
+
+    /// Takes out of the inverted index what was in a replaced volume of records and is not in the one in use.
+    fn take_out(
+        &mut self,
+        partition: u8,
+        ends: &Meta,
+        pace: &mut Pace<'_>,
+    ) -> Result<(), StoreError> {
+        let now = self.reader().meta(Kind::Record, crate::store::Part(partition))?;
+        let mut sets: [HashSet<(u64, Vec<u8>)>; 2] = Default::default();
+        for (set, meta) in sets.iter_mut().zip([ends, &now]) {
+            let buckets: Vec<u32> = (0..meta.buckets.count()).collect();
+            let volume = meta.volume(partition);
+            old::names_in(self, Kind::Record, volume, &buckets, &mut |name| {
+                set.extend(name.records.into_iter().map(|record| (name.hash, record.key)));
+                Ok(())
+            })?;
+        }
+        let [old, now] = sets;
+        let long = old::long_in(self, ends.volume(partition))?;
+        let gone = old.difference(&now).map(|(hash, key)| Gone { hash: *hash, key: key.clone() });
+        let gone: Vec<Gone> = gone.collect();
+        index::remove(self, partition, &gone, &long, pace)?;
+        // An entry may have been removed and not yet added again.
+        let owner = |(hash, _): &(u64, Vec<u8>)| Pointer::new(partition, low24(*hash));
+        let owners: Vec<Pointer> = now.iter().map(owner).collect();
+        index::add_again(self, &owners, pace)
+    }
+
+    /// Deletes the keys of all editions of these partitions but those in use.
+    fn delete_other_editions(
+        &mut self,
+        partitions: &HashSet<u8>,
+        pace: &Pace<'_>,
+    ) -> Result<(), StoreError> {
+        let mut in_use = Vec::new();
+        for &partition in partitions {
+            let meta = self.reader().meta(Kind::Record, crate::store::Part(partition))?;
+            in_use.push(meta.volume(partition));
+        }
+        let tags: Vec<(String, Volume)> = in_use
+            .into_iter()
+            .map(|volume| (self.keys.partition(volume.partition), volume))
+            .collect();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let begin = Instant::now();
+            let words: [&[u8]; 4] = [b"SCAN", &cursor, b"COUNT", b"1000"];
+            let mut answer = reply::list(self.client.ask(&words)?)?.into_iter();
+            cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
+            let mut keys = Vec::new();
+            for key in reply::list(answer.next().ok_or(StoreError::Reply)?)? {
+                let Ok(key) = String::from_utf8(reply::octets(key)?) else { continue };
+                let is_other = tags.iter().any(|(tag, volume)| {
+                    let suffix = key.strip_prefix(tag);
+                    let edition = suffix.and_then(crate::store::verify::edition_in);
+                    edition.is_some_and(|edition| edition != volume.edition)
+                });
+                if is_other {
+                    keys.push(key);
+                }
+            }
+            pace.rest(begin.elapsed());
+            old::delete(self, &keys, &mut |time| pace.rest(time))?;
+            if cursor == b"0" {
+                return Ok(());
+            }
+        }
+    }
+}
