@@ -10,6 +10,7 @@ mod args;
 mod backup;
 mod classify;
 mod export;
+mod forget;
 mod groups;
 mod intel;
 mod judge;
@@ -42,6 +43,7 @@ use crate::exchange::intel::IntelError;
 use crate::intel_feeds::FeedError;
 use crate::query;
 use crate::render::{Format, RenderOptions, counted, escape};
+use crate::retention::Retention;
 use crate::store::{BackupError, Options, Store, StoreError, is_another_of_root};
 use args::intel::IntelCommand;
 use args::tag::TagCommand;
@@ -99,6 +101,11 @@ pub enum CliError {
     /// The users of the server cannot be shown or changed.
     #[error(transparent)]
     Users(#[from] crate::serve::users::UsersError),
+    /// Records were being forgotten when a signal came.
+    #[error(
+        "interrupted: what is forgotten by now is gone; run the same command again for the rest"
+    )]
+    ForgettingStopped,
     /// An operation on the store failed.
     #[error("cannot {act}")]
     Store {
@@ -297,7 +304,7 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
     {
         return Err(UsageError::CommandBehind(word.clone()).into());
     }
-    let (options, sharing, judging) = match &args.command {
+    let (options, sharing, judging, retention) = match &args.command {
         // It has a settings file of its own.
         // And these judge text alone.
         Some(Command::Serve(_) | Command::Classify(_) | Command::Mimics(_)) => Default::default(),
@@ -308,13 +315,14 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
             let is_named = args.connection.names_store(terminal.env);
             let files = pdns_files(terminal.env, is_named)?;
             let judging = files.iter().find_map(|file| file.judge.clone());
+            let retention = files.iter().find_map(|file| file.retention);
             let sharing = Sharing::from_files(&files);
-            (args.connection.options(terminal.env, &files)?, sharing, judging)
+            (args.connection.options(terminal.env, &files)?, sharing, judging, retention)
         }
     };
     let found = match &args.command {
         Some(Command::Judge(asked)) => judge::judge(asked, judging, &options, terminal),
-        _ => command(args, &options, &sharing, terminal),
+        _ => command(args, &options, &sharing, retention, terminal),
     };
     let found = found.map_err(|error| error.explained(&options))?;
     terminal.out.flush().map_err(CliError::Output)?;
@@ -385,6 +393,7 @@ fn command(
     args: &Args,
     options: &Options,
     sharing: &Sharing,
+    retention: Option<Retention>,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let now = terminal.now;
@@ -429,7 +438,7 @@ fn command(
             admin::status(*verbose, output.format(), options, terminal)
         }
         Some(Command::Serve(typed)) => serve::run(typed, &args.connection, terminal),
-        Some(Command::Admin(admin)) => admin::run(admin, options, terminal),
+        Some(Command::Admin(admin)) => admin::run(admin, retention, options, terminal),
     }
 }
 

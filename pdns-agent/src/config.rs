@@ -8,6 +8,7 @@ mod document;
 pub mod exit;
 pub mod feeds;
 mod judge;
+mod retention;
 pub mod score;
 pub(crate) mod security_onion;
 pub mod serve;

@@ -57,6 +57,7 @@ pub mod query;
 pub mod rdata;
 pub mod record;
 pub mod render;
+pub mod retention;
 pub mod rr;
 pub mod sensors;
 pub mod serve;

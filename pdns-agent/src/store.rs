@@ -28,7 +28,7 @@ pub use backup::{
     SnapshotError, UnkeptSums,
 };
 pub use error::{Retry, StoreError};
-pub use forget::{Candidate, Keep, Tally as ForgetTally};
+pub use forget::{Candidate, ForgetNote, Forgetting, Keep, Tally as ForgetTally};
 pub use indicators::{
     ImportEntry, ImportOutcome, ImportSpec, IndicatorImport, Indicators, IntelSource, ListingAct,
     ListingChange, ListingTally, MAX_CHANGES, MAX_IMPORTS,

@@ -316,6 +316,8 @@ pub(super) fn tell_conflict(path: &Path, error: &StoreError, is_after_reconnecti
     let path = shown(path);
     if let StoreError::PartlyRefused(cause) = error {
         tracing::warn!(%path, %cause, "batch refused in part, reading on where the store is");
+    } else if matches!(error, StoreError::Rewritten) {
+        tracing::debug!(%path, "records were forgotten, reading on where the store is");
     } else if is_after_reconnecting {
         tracing::info!(%path, "connection to the store lost while writing, reading on where the store is");
     } else {

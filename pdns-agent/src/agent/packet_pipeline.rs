@@ -406,6 +406,8 @@ impl StoreSession {
     fn recover(&mut self, error: &StoreError, stop: &Stop) -> Result<(), StoreError> {
         if let StoreError::PartlyRefused(cause) = error {
             tracing::warn!(%cause, "batch refused in part; what is not in the store is sent again");
+        } else if matches!(error, StoreError::Rewritten) {
+            tracing::debug!("records were forgotten; what is not in the store is sent again");
         } else {
             tracing::warn!(
                 "Redis was started anew or lost a reply; what is not in it is sent again"

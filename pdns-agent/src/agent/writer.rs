@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 
 /// First and longest pause between attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How long a part of the store may be held by another process before that counts as trouble, and the pause between two
+/// looks.
+const HELD: Duration = Duration::from_secs(5);
+const NAP: Duration = Duration::from_millis(10);
 /// Interval of checking a store that is not written to.
 const PROBE: Duration = Duration::from_secs(3);
 /// Number of identical consecutive replies after which a batch counts as rejected.
@@ -346,7 +350,7 @@ impl Work {
         let metrics = Arc::clone(&self.context.metrics);
         let health = &metrics.health;
         let (mut pause, longest) = PAUSE;
-        let mut given_up = None;
+        let (mut given_up, mut held) = (None, None);
         let (mut tries, mut same, mut last) = (0_u32, 0_u32, String::new());
         // The last answer that a part of the batch was refused with.
         let mut refused = None;
@@ -369,6 +373,13 @@ impl Work {
                     return other;
                 }
             };
+            // A part is held for some milliseconds while records are forgotten, which is no trouble of the store.
+            if matches!(error, StoreError::Held) {
+                let since = *held.get_or_insert_with(Instant::now);
+                if since.elapsed() < HELD && self.context.stop.sleep(NAP) {
+                    continue;
+                }
+            }
             tries += 1;
             let text = error.to_string();
             same = if text == last { same + 1 } else { 1 };

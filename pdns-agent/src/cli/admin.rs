@@ -1,9 +1,10 @@
 //! Commands about the store itself: its state, maintenance and shutdown.
 
 use super::args::Admin;
-use super::{CliError, Found, Terminal, backup, cannot, manpages, open};
+use super::{CliError, Found, Terminal, backup, cannot, forget, manpages, open};
 use crate::agent::sources_of;
 use crate::render::{self, Format};
+use crate::retention::Retention;
 use crate::store::{Options, Store, Verdict, mend_aof as mend, stop_managed};
 use std::path::Path;
 
@@ -37,6 +38,7 @@ pub(super) fn status(
 /// Maintains the store. Problems are data: they go to standard output, and make the exit status 1.
 pub(super) fn run(
     admin: &Admin,
+    retention: Option<Retention>,
     options: &Options,
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
@@ -111,6 +113,7 @@ pub(super) fn run(
         Admin::Restore { file } => backup::restore(file, options, terminal),
         Admin::Copy(args) => backup::copy(args, options, terminal),
         Admin::Merge(args) => backup::merge(args, options, terminal),
+        Admin::Forget(asked) => forget::forget(asked, retention, options, terminal),
         Admin::ForgetSource { file } => forget_source(file, options, terminal),
         Admin::Stop => {
             let stopped = stop_managed().map_err(cannot("stop the managed Redis"))?;

@@ -4,6 +4,7 @@ pub(super) mod analyze;
 pub(super) mod backup;
 mod examples;
 pub(super) mod export;
+pub(super) mod forget;
 mod groups;
 pub(super) mod intel;
 pub(super) mod judge;
@@ -21,6 +22,7 @@ use backup::{BackupArgs, FromStore, MergeArgs};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use export::Export;
+use forget::{FORGET, ForgetArgs};
 use intel::IntelCommand;
 use rows::{ListOutputArgs, LookUpArgs, RowArgs};
 use std::path::PathBuf;
@@ -261,6 +263,9 @@ pub enum Admin {
     /// other store, and no log may have been read into both. While this runs, the Redis of this store also holds a copy
     /// of the other one.
     Merge(MergeArgs),
+    /// Forget records and negative answers for good, and free their memory
+    #[command(after_help = FORGET)]
+    Forget(ForgetArgs),
     /// Stop the managed Redis; the next command or agent that needs it starts it again
     Stop,
     /// Forget how far a log or capture was read, so that it is read again from its start
@@ -306,6 +311,7 @@ impl Admin {
             Self::Verify { .. }
             | Self::Create { .. }
             | Self::Migrate
+            | Self::Forget(_)
             | Self::ForgetSource { .. }
             | Self::Restore { .. }
             | Self::Copy(_)

@@ -36,6 +36,23 @@ pub enum UsageError {
     /// Several subjects where one is needed.
     #[error("{0:?} has several subjects: give one")]
     OneSubject(String),
+    /// `pdns admin forget` without a condition.
+    #[error("say what to forget: give a condition such as --last-before 400d, or --rules")]
+    NothingToForget,
+    /// `pdns admin forget --rules` without rules.
+    #[error("there are no rules: write a section [retention] into pdns.toml")]
+    NoRetention,
+    /// `pdns admin forget` where nobody can be asked.
+    #[error("nobody can be asked here: give --dry-run to see what would go, or --yes")]
+    NotAsked,
+    /// A sensor that the store does not know.
+    #[error("no sensor {0:?} wrote to this store: `pdns status` lists them")]
+    NoSensor(String),
+    /// A budget of memory where the memory in use is unknown.
+    #[error(
+        "this user may not ask Redis how much memory it uses, which max_memory needs: give it +info"
+    )]
+    NoMemory,
     /// Subjects beside `--new`.
     #[error("--new scores what is new: give no subjects, or leave --new out")]
     NewAndSubjects,

@@ -6,10 +6,12 @@
 
 use super::document::{self, FileError};
 use super::judge::JudgeKeys;
+use super::retention::RetentionKeys;
 use super::sharing::{self, SharingKeys};
 use crate::indicator::Tlp;
 use crate::judge::JudgeSettings;
 use crate::name::NameBuf;
+use crate::retention::Retention;
 use serde::Deserialize;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -41,6 +43,8 @@ pub struct StoreFile {
     pub sharing: SharingKeys,
     /// Settings of the judge.
     pub judge: Option<JudgeSettings>,
+    /// What the store forgets by itself.
+    pub retention: Option<Retention>,
 }
 
 /// The keys of `pdns.toml`.
@@ -56,6 +60,7 @@ pub(super) struct StoreKeys {
     pub(super) default_tlp: Option<Tlp>,
     pub(super) identity: Option<String>,
     pub(super) judge: Option<JudgeKeys>,
+    pub(super) retention: Option<RetentionKeys>,
 }
 
 impl StoreFile {
@@ -75,6 +80,7 @@ impl StoreFile {
             never_silence: Vec::new(),
             sharing: SharingKeys::default(),
             judge: None,
+            retention: None,
         }
     }
 
@@ -151,7 +157,12 @@ fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
             let judge = keys.judge.as_ref().map(|keys| keys.settings(folder)).transpose();
             let judge =
                 judge.map_err(|cause| FileError::Syntax { path: path.to_owned(), cause })?;
-            StoreFile { sharing, judge, ..file }.with_never_silence(&keys.never_silence).map(Some)
+            let retention = keys.retention.as_ref().map(RetentionKeys::rules).transpose();
+            let retention =
+                retention.map_err(|cause| FileError::Syntax { path: path.to_owned(), cause })?;
+            StoreFile { sharing, judge, retention, ..file }
+                .with_never_silence(&keys.never_silence)
+                .map(Some)
         }
         Err(FileError::File { cause, .. })
             if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>

@@ -9,6 +9,7 @@ mod nets;
 mod precedence;
 
 use crate::name::{Name, NameBuf, ancestors};
+use crate::observation::Fact;
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
 use crate::store::{Reader, StoreError};
@@ -263,6 +264,25 @@ impl TagSet {
             return RowTags::default();
         }
         RowTags { rrname: self.of_name(row.rrname.as_name()), rdata: self.of_rdata(row) }
+    }
+
+    /// Returns true if there is any tag on an owner name, or on the address or name that its record points at, whether others
+    /// override it or not.
+    #[must_use]
+    pub fn has_any_on(&self, rrname: Name<'_>, fact: Fact<'_>) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let is_target_tagged = || match fact {
+            Fact::Negative { .. } => false,
+            Fact::Record(rdata) => match rdata.target() {
+                Target::V4(address) => !self.all_of_address(address.into()).is_empty(),
+                Target::V6(address) => !self.all_of_address(address.into()).is_empty(),
+                Target::Name(name) => !self.all_of_name(name.as_name()).is_empty(),
+                Target::Octets => false,
+            },
+        };
+        !self.all_of_name(rrname).is_empty() || is_target_tagged()
     }
 
     /// Returns the tags in effect on the address or name that a row points at.

@@ -111,6 +111,14 @@ fn pairs(summary: &Summary, facts: &[(&str, String)], verbose: bool) -> Vec<(Str
         facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     pairs.extend(numbers(summary).map(|(name, value)| (name.to_owned(), value.to_string())));
     pairs.extend(summary.sensor_names().map(|sensor| ("sensor".to_owned(), sensor.to_owned())));
+    if let Some(note) = &summary.forgotten {
+        pairs.extend([
+            ("forgotten.time".to_owned(), utc(note.time)),
+            ("forgotten.reason".to_owned(), note.reason.clone()),
+            ("forgotten.records".to_owned(), note.records.to_string()),
+            ("forgotten.negatives".to_owned(), note.negatives.to_string()),
+        ]);
+    }
     let (sources, left_out) = listed(summary, verbose);
     for (at, state) in sources.iter().enumerate() {
         pairs.extend(source(state).map(|(name, value)| (format!("source.{at}.{name}"), value)));
@@ -148,6 +156,7 @@ fn json(
         object.field(name, &value)?;
     }
     object.field("sensors", &summary.sensor_names().collect::<Vec<_>>())?;
+    object.field("forgotten", &summary.forgotten)?;
     object.field("sources", &sources)?;
     object.field("sources_left_out", &left_out)?;
     object.field("warnings", &summary.warnings())?;
@@ -188,6 +197,16 @@ fn people(
             _ => value.to_string(),
         };
         line(name, &value)?;
+    }
+    if let Some(note) = &summary.forgotten {
+        let records = number_of(note.records, "record", "records");
+        let negatives = number_of(note.negatives, "negative answer", "negative answers");
+        let why = match note.reason.as_str() {
+            "memory" => ", by the rules and for want of memory",
+            "rules" => ", by the rules",
+            _ => "",
+        };
+        line("forgotten last", &format!("{records} and {negatives} on {}{why}", utc(note.time)))?;
     }
     line("sensors", &sensor_list(summary.sensor_names()))?;
     let (sources, left_out) = listed(summary, verbose);

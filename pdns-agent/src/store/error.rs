@@ -155,6 +155,24 @@ pub enum StoreError {
     /// Another process moved a log's checkpoint, or Redis lost it: it has to be reloaded.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
+    /// Records of a partition were forgotten, and the others have other numbers: the checkpoint has to be reloaded.
+    #[error("a part of the store was written anew, since records were forgotten")]
+    Rewritten,
+    /// Another process repairs or rewrites a part of the store.
+    #[error(
+        "a part of the store is being repaired or written anew (`pdns admin verify --repair`, `pdns admin forget`)"
+    )]
+    Held,
+    /// Another process forgets records of the store.
+    #[error(
+        "{holder} forgets records of this store already: wait until it has ended, or {seconds} s if it was killed"
+    )]
+    Forgetting {
+        /// The process and its machine.
+        holder: String,
+        /// Seconds until its lease ends if it was killed.
+        seconds: u32,
+    },
     /// Another process imports indicators of the same source.
     #[error(
         "another process imports from {source_name}: wait until it has ended, or {seconds} s if it was killed"
@@ -297,7 +315,7 @@ impl StoreError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Schema { .. } | Self::TooManySensors => Retry::Never,
-            Self::Conflict | Self::PartlyRefused(_) => Retry::Reload,
+            Self::Conflict | Self::Rewritten | Self::PartlyRefused(_) => Retry::Reload,
             Self::Replaced | Self::Renumbered | Self::SchemaLost { .. } => Retry::Reopen,
             _ => Retry::Wait,
         }
@@ -307,7 +325,10 @@ impl StoreError {
     /// that never used the store.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Full | Self::ReadOnly)
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Held | Self::Busy(_) | Self::Full | Self::ReadOnly
+        )
     }
 
     /// Returns true if the store is reachable but accepts no writes until an operator changes that.

@@ -12,16 +12,21 @@
 
 mod image;
 mod index;
+mod note;
 mod old;
 mod rewrite;
+mod sums;
 
 pub(in crate::store) use index::pack_removal;
+pub use note::ForgetNote;
 
 use crate::name::Name;
 use crate::observation::{Fact, Seen};
+use crate::record::StoredRecord;
 use crate::sensors::SensorSet;
 use crate::store::forget::index::Gone;
 use crate::store::forget::rewrite::Rewrite;
+use crate::store::judge::{JudgeLease, run_lease};
 use crate::store::layout::keys::{Kind, Pointer, Volume, low24};
 use crate::store::read::buckets::Meta;
 use crate::store::redis::client::Pipeline;
@@ -35,6 +40,8 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_secs(5);
 /// Octets of replaced keys that wait for their end together, and partitions that may exceed them.
 const WAITING: (u64, usize) = (32 << 20, 2);
+/// Seconds after which another process may go on where this one was killed.
+const LEASE: u32 = 300;
 /// While others write, this many times as long as Redis was kept busy is waited.
 const REST: u32 = 4;
 /// Longest of these waits.
@@ -57,6 +64,24 @@ pub struct Candidate<'a> {
 /// Decides whether a record is kept.
 pub type Keep<'k> = &'k dyn Fn(&Candidate<'_>) -> bool;
 
+/// How a process forgets.
+pub struct Forgetting<'f> {
+    /// Decides about each record.
+    pub keep: Keep<'f>,
+    /// Decides about the sum of what is not kept below a domain, which comes as a record of its wildcard.
+    pub keep_sum: &'f dyn Fn(&StoredRecord) -> bool,
+    /// Count only.
+    pub is_trial: bool,
+    /// The process, as others are told.
+    pub holder: &'f str,
+    /// Gives seconds since the epoch.
+    pub clock: &'f dyn Fn() -> u32,
+    /// Says that it should end early.
+    pub is_stopped: &'f dyn Fn() -> bool,
+    /// Receives the number of partitions done, and of all.
+    pub progress: &'f mut dyn FnMut(u16, u16),
+}
+
 /// Sums of what was, or would be, forgotten and kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -66,6 +91,8 @@ pub struct Tally {
     pub negatives: u64,
     /// Names of which nothing is left, of records and of negative answers.
     pub names: u64,
+    /// Sums of what was not kept below a domain, that go.
+    pub sums: u64,
     /// Records and negative answers that are kept.
     pub kept: u64,
     /// About the octets that go, and that are kept.
@@ -105,26 +132,46 @@ struct Replaced {
 }
 
 impl Store {
-    /// Forgets the records and negative answers of some partitions that `keep` does not accept; with `is_trial`, only
-    /// counts them. `progress` receives the number of partitions done, and of all. Ends early when `is_stopped` says so:
-    /// what is forgotten by then is counted.
+    /// Forgets records, negative answers, and sums of what is not kept. Ends early when that is asked for: what is forgotten by
+    /// then is counted.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] while another process repairs the store; [`StoreError::Damaged`] where a repair is due
-    /// first; other errors as they occur. The same call completes what an error or a kill interrupted.
-    pub fn forget(
+    /// [`StoreError::Forgetting`] while another process does so, [`StoreError::Unavailable`] while one repairs the store;
+    /// [`StoreError::Damaged`] where a repair is due first; other errors as they occur. The same call completes what an
+    /// error or a kill interrupted.
+    pub fn forget(&mut self, how: &mut Forgetting<'_>) -> Result<Tally, StoreError> {
+        if how.is_trial {
+            return self.forget_all(how, None);
+        }
+        self.safe_capacity()?;
+        self.writer().check_marked()?;
+        let lease = JudgeLease::new(how.holder, LEASE);
+        self.forget_lease("take", &lease, (how.clock)())?;
+        let tally = self.forget_all(how, Some(&lease));
+        let freed = self.forget_lease("free", &lease, (how.clock)());
+        let tally = tally?;
+        freed?;
+        Ok(tally)
+    }
+
+    fn forget_lease(&mut self, act: &str, lease: &JudgeLease, now: u32) -> Result<(), StoreError> {
+        let key = self.keys.forgetting();
+        match run_lease(self, &key, act, lease, now, None)? {
+            None => Ok(()),
+            Some((holder, seconds)) => Err(StoreError::Forgetting { holder, seconds }),
+        }
+    }
+
+    fn forget_all(
         &mut self,
-        keep: Keep<'_>,
-        is_trial: bool,
-        is_stopped: &dyn Fn() -> bool,
-        progress: &mut dyn FnMut(u16, u16),
+        how: &mut Forgetting<'_>,
+        lease: Option<&JudgeLease>,
     ) -> Result<Tally, StoreError> {
+        let Forgetting { keep, keep_sum, is_stopped, .. } = *how;
         let mut tally = Tally::default();
         let mut pace =
             Pace { is_busy: true, is_held: false, longest_hold: Duration::ZERO, is_stopped };
-        if !is_trial {
-            self.safe_capacity()?;
-            self.writer().check_marked()?;
+        if lease.is_some() {
             self.end_interrupted(&mut pace)?;
         }
         let mut waiting: VecDeque<Replaced> = VecDeque::new();
@@ -133,10 +180,14 @@ impl Store {
             if is_stopped() {
                 break;
             }
+            if let Some(lease) = lease {
+                self.forget_lease("take", lease, (how.clock)())?;
+            }
+            tally.sums += self.forget_sums(partition, keep_sum, how.is_trial)?;
             let mut rewrite = Rewrite::plan(self, partition, keep, &mut pace)?;
-            if is_trial || !rewrite.is_needed() {
+            if how.is_trial || !rewrite.is_needed() {
                 rewrite.count(&mut tally);
-                progress(done, all);
+                (how.progress)(done, all);
                 continue;
             }
             let keys = rewrite.run(&mut pace)?;
@@ -160,7 +211,7 @@ impl Store {
             {
                 self.delete_replaced(&first, &pace)?;
             }
-            progress(done, all);
+            (how.progress)(done, all);
         }
         for replaced in waiting {
             self.delete_replaced(&replaced, &pace)?;

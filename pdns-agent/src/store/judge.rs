@@ -121,29 +121,42 @@ impl JudgeState<'_> {
         now: u32,
         state: Option<&[u8]>,
     ) -> Result<(), StoreError> {
-        let store = &mut *self.store;
-        let ends = now.saturating_add(lease.seconds).to_string();
-        let mut packed = Pipeline::default();
-        packed.begin(8 + usize::from(state.is_some())).arg("EVAL").arg(JUDGE).arg("1");
-        packed.arg(store.keys.judge()).arg(act).arg(&lease.token).arg(now.to_string());
-        packed.arg(format!("{ends} {}", lease.holder));
-        if let Some(state) = state {
-            packed.arg(state);
+        let key = self.store.keys.judge();
+        match run_lease(self.store, &key, act, lease, now, state)? {
+            None => Ok(()),
+            Some((holder, seconds)) => Err(StoreError::Judged { holder, seconds }),
         }
-        store.client.send(&packed)?;
-        let answer = reply::octets(store.client.answer()?)?;
-        match answer.split_first() {
-            Some((b'O', _)) => Ok(()),
-            Some((b'L', other)) => {
-                let other = Lease::read(other).ok_or(StoreError::Reply)?;
-                Err(StoreError::Judged {
-                    holder: other.holder,
-                    seconds: other.ends.saturating_sub(now),
-                })
-            }
-            Some((b'H', key)) => Err(StoreError::damaged(&String::from_utf8_lossy(key))),
-            _ => Err(StoreError::Reply),
+    }
+}
+
+/// Takes, extends or gives back a lease in a hash, and writes the state beside it. Returns the holder of another lease, and
+/// the seconds until that ends; nothing is written then.
+pub(in crate::store) fn run_lease(
+    store: &mut Store,
+    key: &str,
+    act: &str,
+    lease: &JudgeLease,
+    now: u32,
+    state: Option<&[u8]>,
+) -> Result<Option<LeaseHolder>, StoreError> {
+    let ends = now.saturating_add(lease.seconds).to_string();
+    let mut packed = Pipeline::default();
+    packed.begin(8 + usize::from(state.is_some())).arg("EVAL").arg(JUDGE).arg("1");
+    packed.arg(key).arg(act).arg(&lease.token).arg(now.to_string());
+    packed.arg(format!("{ends} {}", lease.holder));
+    if let Some(state) = state {
+        packed.arg(state);
+    }
+    store.client.send(&packed)?;
+    let answer = reply::octets(store.client.answer()?)?;
+    match answer.split_first() {
+        Some((b'O', _)) => Ok(None),
+        Some((b'L', other)) => {
+            let other = Lease::read(other).ok_or(StoreError::Reply)?;
+            Ok(Some((other.holder, other.ends.saturating_sub(now))))
         }
+        Some((b'H', key)) => Err(StoreError::damaged(&String::from_utf8_lossy(key))),
+        _ => Err(StoreError::Reply),
     }
 }
 

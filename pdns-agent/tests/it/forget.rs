@@ -1,7 +1,10 @@
 //! Records that are forgotten: they are gone, all others stay exact, and their memory is free.
 
+use crate::agent::{Agent, catches_up, ends_well, zeek_site};
+use crate::cli::Site;
 use crate::logs::seed;
 use crate::redis::Redis;
+use crate::run::{Home, run};
 use crate::store::{
     Log, Model, a, agrees, cname, collect, contents, name, options, record, subset,
 };
@@ -9,8 +12,12 @@ use pdns_agent::name::NameBuf;
 use pdns_agent::observation::{Fact, Outcome, Provenance, Seen};
 use pdns_agent::record::FactBuf;
 use pdns_agent::rr::RrType;
-use pdns_agent::store::{Candidate, Kind, Store, StoreError};
+use pdns_agent::store::{Candidate, ForgetTally, Forgetting, Kind, Store, StoreError};
+use serde_json::Value;
 use std::net::Ipv6Addr;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const START: u32 = 1_600_000_000;
 
@@ -19,11 +26,26 @@ fn ask<T: redis::FromRedisValue>(server: &Redis, words: &[&str]) -> T {
     T::from_redis_value(server.call(words)).unwrap()
 }
 
-fn forget(
+/// Forgets what is not to be kept.
+fn forget(store: &mut Store, keep: &dyn Fn(&Candidate<'_>) -> bool) -> ForgetTally {
+    run_forget(store, keep, false)
+}
+
+fn run_forget(
     store: &mut Store,
     keep: &dyn Fn(&Candidate<'_>) -> bool,
-) -> pdns_agent::store::ForgetTally {
-    store.forget(keep, false, &|| false, &mut |_, _| {}).unwrap()
+    is_trial: bool,
+) -> ForgetTally {
+    let mut how = Forgetting {
+        keep,
+        keep_sum: &|_| true,
+        is_trial,
+        holder: "a test",
+        clock: &|| 1_700_000_000,
+        is_stopped: &|| false,
+        progress: &mut |_, _| {},
+    };
+    store.forget(&mut how).unwrap()
 }
 
 /// Records of all forms: many of one name, long ones, failures, large counts, many sensors.
@@ -83,7 +105,7 @@ fn what_is_forgotten_is_gone_and_all_else_is_as_before() {
         agrees(&mut store, &model);
         // A trial changes nothing.
         let keep = |one: &Candidate<'_>| is_recent(one.seen);
-        let trial = store.forget(&keep, true, &|| false, &mut |_, _| {}).unwrap();
+        let trial = run_forget(&mut store, &keep, true);
         agrees(&mut store, &model);
 
         let tally = forget(&mut store, &keep);
@@ -171,7 +193,7 @@ fn rows_that_an_agent_remembers_are_refused_when_they_have_other_numbers() {
     model.retain(|(_, fact), _| !is_odd(fact.as_fact()));
     let mut lost = Model::new();
     log.add(&mut lost, &name("h2.d.example"), &a([10, 0, 0, 2]), START + 9, None);
-    assert!(matches!(log.flush(&mut store), Err(StoreError::Conflict)));
+    assert!(matches!(log.flush(&mut store), Err(StoreError::Rewritten)));
     let mut other = Store::open(&options(&server)).unwrap();
     agrees(&mut other, &model);
     let mut log = Log::new(&mut other, 2);
@@ -237,4 +259,207 @@ fn memory_is_that_of_a_store_that_never_had_what_is_forgotten() {
     assert!(after * 10 <= want * 11, "{after} bytes, where {want} would do");
     assert_eq!(contents(&mut both), contents(&mut half));
     assert!(both.verify(false, &mut |_, _| {}).unwrap().is_sound());
+}
+
+/// A log of answers about names below the domains of [`zeek_site`], of which none is among its names.
+fn old_log(home: &Home, batch: u32, names: u32) -> std::path::PathBuf {
+    let mut log = String::new();
+    for number in 0..names {
+        let time = 1_400_000_000 + batch * 10_000_000 + number;
+        let (domain, address) = (number % 97, std::net::Ipv4Addr::from_bits(0x0a63_0000 + number));
+        log.push_str(&format!(
+            "{{\"ts\":{time}.5,\"id.orig_h\":\"10.0.0.1\",\"id.resp_p\":53,\"query\":\"old{number}.b{batch}.d{domain}.example\",\
+             \"qtype\":1,\"rcode\":0,\"RD\":true,\"RA\":true,\"answers\":[\"{address}\"],\"TTLs\":[60.0]}}\n"
+        ));
+    }
+    home.write(&format!("old/dns.{batch}.log"), log)
+}
+
+fn forget_before(home: &Home, url: &str, time: u32) -> Command {
+    let mut command = home.pdns();
+    command.env("PDNS_REDIS", url).args(["admin", "forget", "--yes", "--last-before"]);
+    command.arg(time.to_string());
+    command
+}
+
+/// All keys are of the edition in use.
+#[track_caller]
+fn has_no_remains(server: &Redis) {
+    let keys: Vec<String> = ask(server, &["KEYS", "pd:{??}*"]);
+    for key in keys {
+        let (tag, suffix) = key.split_at(7);
+        let edition: Option<String> = ask(server, &["HGET", &format!("{tag}m"), "x"]);
+        let other: Option<String> = ask(server, &["HGET", &format!("{tag}m"), "y"]);
+        assert_eq!(other, None, "{tag}");
+        let suffix = suffix.strip_prefix('n').unwrap_or(suffix);
+        let digits: String = suffix.chars().take_while(char::is_ascii_digit).collect();
+        if "bwsqgldtf".contains(&suffix[digits.len()..=digits.len()]) {
+            assert_eq!(digits, edition.unwrap_or_default(), "{key}");
+        }
+    }
+}
+
+#[test]
+fn what_an_agent_writes_meanwhile_is_counted_once() {
+    let (home, folder, mut zeek) = zeek_site(seed(62));
+    let server = Redis::start();
+    for batch in 0..3 {
+        let log = old_log(&home, batch, 3_000);
+        run(
+            home.agent().args(["zeek", "--once", "--sensor", "test", "--redis", &server.url()]),
+            &[log],
+        )
+        .with(&[0]);
+    }
+    zeek.write(20_000);
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    let mut sizes = Vec::new();
+    for batch in 0..3 {
+        let before = 1_400_000_000 + (batch + 1) * 10_000_000;
+        let mut forgetting =
+            forget_before(&home, &server.url(), before).stderr(Stdio::piped()).spawn().unwrap();
+        let mut written = 0;
+        while forgetting.try_wait().unwrap().is_none() {
+            zeek.go_on();
+            written += 1;
+            thread::sleep(Duration::from_millis(2));
+        }
+        let ended = forgetting.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(0), "{said}");
+        assert!(said.contains("forgotten: 3000 records, 0 negative answers"), "{said}");
+        sizes.push(written);
+    }
+    assert!(sizes.iter().all(|written| *written > 100), "little was written meanwhile: {sizes:?}");
+    zeek.finish_line();
+    catches_up(&mut agent, &server, zeek.octets() + old_octets(&server));
+    assert!(agent.is_alive());
+    // Positions of the old logs are of no interest to the comparison.
+    has_no_remains(&server);
+    let said = agent.said();
+    assert!(!said.contains("WARN"), "{said}");
+    ends_well(agent, &home, &server, &zeek);
+}
+
+/// Octets of the logs that are not the ones of the agent that follows.
+fn old_octets(server: &Redis) -> u64 {
+    let mut store = Store::open(&options(server)).unwrap();
+    let sources = store.reader().sources().unwrap();
+    let old = sources.iter().filter(|(_, state)| state.path.contains("/old/"));
+    old.map(|(_, state)| state.acknowledged).sum()
+}
+
+#[test]
+fn a_process_that_is_killed_is_completed_by_the_next() {
+    let (home, server) = (Home::new(), Redis::start());
+    let mut random = fastrand::Rng::with_seed(seed(63));
+    let mut kills = 0;
+    for batch in 0..4 {
+        let log = old_log(&home, batch, 4_000);
+        run(
+            home.agent().args(["zeek", "--once", "--sensor", "test", "--redis", &server.url()]),
+            &[log],
+        )
+        .with(&[0]);
+        let mut model = contents(&mut Store::open(&options(&server)).unwrap());
+        // A half of the batch.
+        let before = 1_400_000_000 + batch * 10_000_000 + 2_000;
+        for _ in 0..8 {
+            let mut killed =
+                forget_before(&home, &server.url(), before).stderr(Stdio::null()).spawn().unwrap();
+            let end = Instant::now() + Duration::from_millis(random.u64(20..2_500));
+            while killed.try_wait().unwrap().is_none() && Instant::now() < end {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if killed.try_wait().unwrap().is_none() {
+                killed.kill().unwrap();
+                kills += 1;
+            }
+            killed.wait().unwrap();
+            // Its lease and its hold end with it, for the test.
+            server.call(&["DEL", "pd:{tags}f"]);
+            for key in ask::<Vec<String>>(&server, &["KEYS", "pd:{??}v"]) {
+                server.call(&["DEL", &key]);
+            }
+            // Whatever it was at, nothing is damaged, and nothing is gone that should be there.
+            let now = contents(&mut Store::open(&options(&server)).unwrap());
+            let is_kept = |sum: &crate::store::Sum| sum.seen.time_last >= before;
+            let lost = model.iter().find(|(key, sum)| is_kept(sum) && now.get(key) != Some(sum));
+            assert_eq!(lost, None);
+        }
+        run(&mut forget_before(&home, &server.url(), before), &[] as &[&str]).with(&[0]);
+        model.retain(|_, sum| sum.seen.time_last >= before);
+        agrees(&mut Store::open(&options(&server)).unwrap(), &model);
+        has_no_remains(&server);
+    }
+    assert!(kills > 10, "only {kills} kills");
+    // What the inverted index has is what the records need.
+    let mut store = Store::open(&options(&server)).unwrap();
+    let postings = store.verify(false, &mut |_, _| {}).unwrap().postings;
+    let keys: Vec<String> = ask(&server, &["KEYS", "pd:{4:*"]);
+    let members = keys.iter().flat_map(|key| ask::<Vec<i64>>(&server, &["SMEMBERS", key]));
+    // The mark of a set that was spread is no entry.
+    assert_eq!(members.filter(|member| *member >= 0).count() as u64, postings);
+}
+
+fn rows(site: &Site, words: &[&str]) -> Vec<Value> {
+    let said = run(site.pdns().args(words), &["--format", "json", "--limit", "0"]).with(&[0, 1]);
+    said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_command_asks_shows_and_keeps_what_is_tagged() {
+    let site = Site::new();
+    let forget = |words: &[&str]| run(site.pdns().args(["admin", "forget"]), words);
+    let all = rows(&site, &["find"]).len();
+    assert!(all > 5);
+    for (words, text) in [
+        (&["--dry-run"][..], "say what to forget"),
+        (&["--last-before", "1d"], "nobody can be asked here"),
+        (&["--rules", "--yes"], "there are no rules"),
+        (&["--only-sensor", "none", "--dry-run"], "no sensor \"none\""),
+        (&["--last-before", "never", "--dry-run"], "--last-before"),
+        (&["--address", "192.0.2", "--dry-run"], "give an address"),
+        (&["--below", "a..b", "--dry-run"], "--below"),
+        (&["--most-count", "0", "--dry-run"], "--most-count"),
+    ] {
+        let ended = forget(words);
+        assert_eq!(ended.code, Some(2), "{words:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(text), "{words:?}: {}", ended.stderr);
+    }
+    // Everything of one type, as shown and as done.
+    let of_type = |rrtype: &str| rows(&site, &["find", "--rrtype", rrtype]).len();
+    let (cnames, addresses) = (of_type("CNAME"), of_type("A"));
+    assert!(cnames > 0 && addresses > 1, "{cnames} {addresses}");
+    let shown = forget(&["--rrtype", "CNAME", "--records", "--dry-run"]);
+    assert!(
+        shown.stderr.contains(&format!("to be forgotten: {cnames} record")),
+        "{}",
+        shown.stderr
+    );
+    assert_eq!(rows(&site, &["find"]).len(), all);
+    forget(&["--rrtype", "CNAME", "--records", "--yes"]).with(&[0]);
+    assert_eq!((of_type("CNAME"), of_type("A")), (0, addresses));
+    let again = forget(&["--rrtype", "CNAME", "--records", "--yes"]);
+    assert_eq!(again.code, Some(0));
+    assert!(again.stderr.contains("nothing to forget"), "{}", again.stderr);
+    // What is tagged on either end stays, unless that is meant, too.
+    let row = rows(&site, &["find", "--rrtype", "A"]).swap_remove(0);
+    let (name, address) = (row["rrname"].as_str().unwrap(), row["rdata"].as_str().unwrap());
+    run(site.pdns().args(["tag", "set", "threat", address]), &[] as &[&str]).with(&[0]);
+    forget(&["--address", "0.0.0.0/0", "--yes"]).with(&[0]);
+    assert!(rows(&site, &[address]).iter().any(|row| row["rrname"] == name));
+    assert!(of_type("A") < addresses);
+    forget(&["--address", address, "--tagged", "--yes"]).with(&[0]);
+    assert_eq!(rows(&site, &[address]), Vec::<Value>::new());
+    // The rules of the settings.
+    site.home.write(".config/pdns/pdns.toml", "[retention]\nlast_seen = \"400d\"\n");
+    let shown = forget(&["--rules", "--dry-run"]);
+    assert!(shown.stderr.contains("to be forgotten: "), "{}", shown.stderr);
+    forget(&["--rules", "--yes"]).with(&[0]);
+    assert_eq!(rows(&site, &["find"]), Vec::<Value>::new());
+    run(site.pdns().args(["admin", "verify"]), &[] as &[&str]).with(&[0]);
+    let status = run(site.pdns().args(["status", "--format", "json"]), &[] as &[&str]).with(&[0]);
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["forgotten"]["reason"], "rules", "{status}");
 }

@@ -94,6 +94,8 @@ pub(super) fn changed(before: &Whole, now: &Whole) -> Vec<u32> {
     rows.extend(counts.map(|(row, _)| *row));
     let sets = now.sets.iter().filter(|(row, set)| before.sets.get(row) != Some(set));
     rows.extend(sets.map(|(row, _)| *row));
+    // A block may have held rows that were not in use when their number was read.
+    rows.extend(before.used..now.used);
     // Rows that are not in use yet.
     rows.into_iter().filter(|row| *row < now.used).collect()
 }

@@ -260,6 +260,14 @@ impl<'r> Rewrite<'r> {
             let before = std::mem::replace(&mut side.whole, now.whole);
             side.meta = now.meta;
             let mut wanted = std::mem::take(&mut side.unresolved);
+            if is_last {
+                // None may be missing, whatever happened while they were read.
+                let is_known =
+                    |row: &u32| side.image.row_of(*row).is_some() || side.dropped.contains_key(row);
+                let is_used =
+                    |row: &u32| side.whole.raw_row(*row).is_some_and(|read| read.seen.count > 0);
+                wanted.extend((0..side.whole.used).filter(|row| !is_known(row) && is_used(row)));
+            }
             for row in rows {
                 let Some(content) = content(&side.whole, row) else { continue };
                 let Some(new) = side.image.row_of(row) else {

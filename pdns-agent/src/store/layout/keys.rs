@@ -14,6 +14,7 @@
 //! | `pd:{tags}h` | list | history of the tags, latest last |
 //! | `pd:{tags}i...` | | indicators, see `store/indicators.rs` |
 //! | `pd:{tags}j` | hash | the judge: `l` lease, `s` state, see `store/judge.rs` |
+//! | `pd:{tags}f` | hash | `l` lease of the process that forgets records, `s` what was forgotten last, as JSON |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
 //! | `pd:srcw` | hash | log identity to the batch that may be in flight: 8 bytes of its end, 16 of the digest of the log up to there |
 //! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names, `x` edition of the keys in use, `y` the edition whose keys are being written or deleted; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
@@ -165,6 +166,11 @@ impl Keys {
     /// `j`: the judge.
     pub(crate) fn judge(&self) -> String {
         format!("{}{{tags}}j", self.prefix)
+    }
+
+    /// `f`: who forgets records, and what was forgotten last.
+    pub(crate) fn forgetting(&self) -> String {
+        format!("{}{{tags}}f", self.prefix)
     }
 
     /// Prefix of all keys of a partition.

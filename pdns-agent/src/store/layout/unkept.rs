@@ -33,6 +33,12 @@ impl SumKey {
         };
         Some(Self { rrtype, outcome })
     }
+
+    /// Encodes the field.
+    pub(crate) fn to_octets(self) -> Vec<u8> {
+        let outcome = self.outcome.map(|Outcome(outcome)| outcome.to_be_bytes());
+        self.rrtype.0.to_be_bytes().into_iter().chain(outcome.into_iter().flatten()).collect()
+    }
 }
 
 /// Decodes a value.
@@ -135,6 +141,7 @@ mod tests {
         let negative = SumKey { rrtype: RrType::A, outcome: Some(Outcome::NXDOMAIN) };
         assert_eq!(SumKey::read(&[0, 1]), Some(record));
         assert_eq!(SumKey::read(&[0, 1, 0, 3]), Some(negative));
+        assert_eq!((record.to_octets(), negative.to_octets()), (vec![0, 1], vec![0, 1, 0, 3]));
         assert_eq!((SumKey::read(&[1]), SumKey::read(&[0, 1, 0])), (None, None));
     }
 

@@ -6,7 +6,7 @@ use crate::store::redis::capacity;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::write::sources::shared_sensors;
-use crate::store::{Capacity, Reader, SourceState, StoreError};
+use crate::store::{Capacity, ForgetNote, Reader, SourceState, StoreError};
 
 /// Statistics of a store.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,8 @@ pub struct Summary {
     pub sensors: Vec<String>,
     /// Logs, most recently written first.
     pub sources: Vec<([u8; 16], SourceState)>,
+    /// What was forgotten last.
+    pub forgotten: Option<ForgetNote>,
     /// Settings that the operator should change.
     pub advice: Vec<String>,
 }
@@ -59,6 +61,13 @@ impl Summary {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.capacity.warnings();
+        if self.forgotten.as_ref().is_some_and(|note| note.is_short) {
+            warnings.push(
+                "the budget of memory ([retention] max_memory) could not be kept: what is left is tagged or new; give more \
+                 memory, or shorter times"
+                    .to_owned(),
+            );
+        }
         if let Some(names) = shared_sensors(&self.sensors) {
             let count = names.split(SENSOR_SEPARATOR).count();
             warnings.push(format!(
@@ -141,6 +150,7 @@ impl Reader<'_> {
             server,
             sensors: self.sensors()?,
             sources,
+            forgotten: self.forgotten()?,
             advice,
         })
     }

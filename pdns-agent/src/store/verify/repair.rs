@@ -24,7 +24,7 @@ use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
 
 /// Milliseconds that a partition stays held if the process that repairs it does not come back.
-const HOLD: &str = "300000";
+pub(in crate::store) const HOLD: &str = "300000";
 /// Maximum number of octets and of changes in one call.
 const CALL: (usize, usize) = (256 << 10, 64);
 /// Number of keys read in one pipeline: a block has 64 KiB.

@@ -838,7 +838,7 @@ local function check(tag, ARGV)
   local meta = call('HMGET', reading, 'e', 'r', 'x')
   local epoch, rows, edition = meta[1], tonumber(meta[2] or nil), meta[3] or ''
   if not epoch or not rows then return 'H' .. reading end
-  if epoch .. edition ~= ARGV[4] then return 'E' .. epoch end
+  if epoch .. edition ~= ARGV[4] then return (sub(ARGV[4], 1, #epoch) == epoch and 'N' or 'E') .. epoch end
   if tonumber(ARGV[5]) >= rows then return 'E' .. epoch end
   local known_negative = tonumber(ARGV[6])
   if known_negative >= 0 then
@@ -863,7 +863,7 @@ end
 -- many new names a domain may have on one day (0: any number), then the two kinds as `prepare` takes them, then pairs of
 -- digest and bytes of long RDATA.
 -- Answers 'D' done before, 'C' and the stored checkpoint: somebody else moved it, 'E' and the stored epoch:
--- the rows known are not those of this store, 'M' the partition is being repaired, 'H' and a key that is damaged, 'F' and
+-- the rows known are not those of this store, 'N' they are those of another edition, 'M' the partition is being repaired, 'H' and a key that is damaged, 'F' and
 -- a key that would pass its limit; else 'A', and flag and row of each unknown record:
 -- '0' known, '1' new record, '2' new name, '3' not kept: only counted below its domain.
 local function upsert(KEYS, ARGV)

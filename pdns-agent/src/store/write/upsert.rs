@@ -86,7 +86,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if another process moved the checkpoint, if Redis lost data or was restarted, or if a
-    /// reply was lost: load the checkpoint, discard the batches that were sent, and read the log again. Other errors
+    /// reply was lost, and [`StoreError::Rewritten`] if records were forgotten: load the checkpoint, discard the batches that were sent, and read the log again. Other errors
     /// as they occur.
     pub fn flush(
         &mut self,
@@ -142,8 +142,9 @@ impl Writer<'_> {
             || (run.is_some() && run == self.store.writer_state.run);
         self.store.writer_state.run = run;
         self.store.writer_state.generation = self.store.client.generation();
-        if same && marks == checkpoint.marks && editions == checkpoint.editions {
-            return Ok(());
+        if same && marks == checkpoint.marks {
+            let is_rewritten = editions != checkpoint.editions;
+            return if is_rewritten { Err(StoreError::Rewritten) } else { Ok(()) };
         }
         batch.confirm(&marks);
         Err(StoreError::Conflict)
@@ -287,10 +288,8 @@ impl Writer<'_> {
                 return Err(StoreError::Conflict);
             }
             b'E' => return Err(self.unlike(&self.store.keys.meta(partition, Kind::Record))),
-            b'M' => {
-                let text = "the store is being repaired (`pdns admin verify --repair`)";
-                return Err(StoreError::Unavailable(text.to_owned()));
-            }
+            b'N' => return Err(StoreError::Rewritten),
+            b'M' => return Err(StoreError::Held),
             b'H' => return Err(self.unlike(&String::from_utf8_lossy(rest))),
             b'F' => {
                 let key = String::from_utf8_lossy(rest).into_owned();

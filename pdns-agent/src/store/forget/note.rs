@@ -1,0 +1,46 @@
+//! A note in the store of what was forgotten last.
+
+use crate::store::redis::reply;
+use crate::store::{Reader, Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+/// What was forgotten last, stored as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetNote {
+    /// Seconds since the epoch.
+    pub time: u32,
+    /// What it was forgotten for: `command`, `rules` or `memory`.
+    pub reason: String,
+    /// Records.
+    pub records: u64,
+    /// Negative answers.
+    pub negatives: u64,
+    /// True if the budget of memory could not be kept: what is left is tagged, or new.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_short: bool,
+}
+
+impl Store {
+    /// Notes what was forgotten last.
+    ///
+    /// # Errors
+    /// As they occur.
+    pub fn note_forgotten(&mut self, note: &ForgetNote) -> Result<(), StoreError> {
+        let key = self.keys.forgetting();
+        let json = serde_json::to_vec(note).map_err(|_| StoreError::damaged(&key))?;
+        self.client.ask(&[b"HSET", key.as_bytes(), b"s", &json])?;
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    /// Reads the note of what was forgotten last, if anything ever was. One that does not read is none.
+    ///
+    /// # Errors
+    /// If Redis does not answer.
+    pub fn forgotten(&mut self) -> Result<Option<ForgetNote>, StoreError> {
+        let key = self.store.keys.forgetting();
+        let note = reply::maybe_octets(self.store.client.ask(&[b"HGET", key.as_bytes(), b"s"])?)?;
+        Ok(note.and_then(|note| serde_json::from_slice(&note).ok()))
+    }
+}
