@@ -28,7 +28,7 @@ pub use backup::{
     SnapshotError, UnkeptSums,
 };
 pub use error::{Retry, StoreError};
-pub use forget::{Candidate, ForgetNote, Forgetting, Keep, Tally as ForgetTally};
+pub use forget::{Candidate, Forgetting, Keep, Tally as ForgetTally};
 pub use indicators::{
     ImportEntry, ImportOutcome, ImportSpec, IndicatorImport, Indicators, IntelSource, ListingAct,
     ListingChange, ListingTally, MAX_CHANGES, MAX_IMPORTS,
@@ -37,6 +37,7 @@ pub use judge::{JudgeLease, JudgeState, LeaseHolder};
 pub use layout::keys::{Kind, MAX_TAGS};
 pub use layout::type_code::{TypeCode, TypeMask};
 pub use read::changes::{Ends, NameEnds};
+pub use read::forgotten::ForgetNote;
 pub use read::lookup::{Each, NameLookup};
 pub use read::name_totals::{HashSlot, NameTotal, NameTotals};
 pub use read::scan::{Handle, Part};

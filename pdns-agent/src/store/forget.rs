@@ -12,13 +12,9 @@
 
 mod image;
 mod index;
-mod note;
 mod old;
 mod rewrite;
 mod sums;
-
-pub(in crate::store) use index::pack_removal;
-pub use note::ForgetNote;
 
 use crate::name::Name;
 use crate::observation::{Fact, Seen};
@@ -29,6 +25,7 @@ use crate::store::forget::rewrite::Rewrite;
 use crate::store::judge::{JudgeLease, run_lease};
 use crate::store::layout::keys::{Kind, Pointer, Volume, low24};
 use crate::store::read::buckets::Meta;
+use crate::store::read::forgotten::ForgetNote;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::{Store, StoreError};
@@ -230,6 +227,17 @@ impl Store {
         old::delete(self, &replaced.keys, &mut |time| pace.rest(time))?;
         let meta = self.keys.meta(replaced.partition, Kind::Record);
         self.client.ask(&[b"HDEL", meta.as_bytes(), b"y"])?;
+        Ok(())
+    }
+
+    /// Notes what was forgotten last.
+    ///
+    /// # Errors
+    /// As they occur.
+    pub fn note_forgotten(&mut self, note: &ForgetNote) -> Result<(), StoreError> {
+        let key = self.keys.forgetting();
+        let json = serde_json::to_vec(note).map_err(|_| StoreError::damaged(&key))?;
+        self.client.ask(&[b"HSET", key.as_bytes(), b"s", &json])?;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 
 pub(super) mod buckets;
 pub(super) mod changes;
+pub(super) mod forgotten;
 pub(super) mod holes;
 pub(super) mod lookup;
 pub(super) mod name_totals;

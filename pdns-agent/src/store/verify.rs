@@ -217,6 +217,8 @@ impl Store {
                 }
             }
         }
+        let checked = self.verify_edition(partition, &mut verdict);
+        met(checked, &mut verdict)?;
         let held = self.keys.repairer(partition);
         match self.client.ask(&[b"GET", held.as_bytes()]) {
             Ok(redis::Value::Nil) => {}
@@ -226,6 +228,30 @@ impl Store {
             Err(error) => return Err(error),
         }
         Ok(verdict)
+    }
+
+    /// Checks that both kinds of a partition are of the same edition, and that it has no other.
+    fn verify_edition(&mut self, partition: u8, verdict: &mut Verdict) -> Result<(), StoreError> {
+        let [key, negatives] =
+            [Kind::Record, Kind::Negative].map(|kind| self.keys.meta(partition, kind));
+        let mut packed = Pipeline::default();
+        packed.command(&[b"HMGET", key.as_bytes(), b"x", b"y"]);
+        packed.command(&[b"HMGET", negatives.as_bytes(), b"x", b"r"]);
+        let mut answers = self.client.call(&packed)?.into_iter();
+        let mut next = || reply::list(answers.next().ok_or(StoreError::Reply)?);
+        let (records, others) = (next()?, next()?);
+        let is_there = others.get(1).is_some_and(|rows| *rows != redis::Value::Nil);
+        if is_there && records.first() != others.first() {
+            verdict.problem(false, || format!("{negatives} is of another edition than {key}"));
+        }
+        if records.get(1).is_some_and(|other| *other != redis::Value::Nil) {
+            verdict.problem(false, || {
+                format!(
+                    "{key}: keys of an edition that is not in use are left: `pdns admin forget` is at work, or was killed"
+                )
+            });
+        }
+        Ok(())
     }
 
     fn verify_partition(

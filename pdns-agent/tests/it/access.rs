@@ -4,6 +4,7 @@
 use crate::cli::Site;
 use crate::redis::{Redis, until};
 use crate::run::{Ended, Home, run};
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -127,6 +128,62 @@ fn the_analyst_of_the_document_may_not_write() {
     let mut connection = client.get_connection().unwrap();
     let read: redis::RedisResult<String> = redis::cmd("GET").arg("other").query(&mut connection);
     assert!(read.is_err());
+}
+
+#[test]
+fn the_keeper_of_the_document_may_forget_and_has_no_right_that_it_does_not_need() {
+    let site = Site::new();
+    let rights = rights("keeper");
+    set_user(&site.server, "keeper", &rights);
+    site.server.call(&["ACL", "SETUSER", "sensor", "on", ">word", "~*", "+@all"]);
+    // A name with very many records, of which a part goes; one with two records that lead to the same name; and a domain of
+    // which not all names are kept.
+    feed(&site, "sensor", &wide_log(&site.home)).with(&[0]);
+    let line = |query: &str, qtype: u16, answers: &str, ttls: &str| {
+        format!(
+            "{{\"ts\":1700000000.5,\"id.orig_h\":\"10.0.0.1\",\"id.resp_p\":53,\"query\":\"{query}\",\"qtype\":{qtype},\"rcode\":0,\
+             \"RD\":true,\"RA\":true,\"answers\":[{answers}],\"TTLs\":[{ttls}]}}\n"
+        )
+    };
+    let mut lines = line("two.example", 15, "\"same.example\"", "60.0");
+    lines += &line("two.example", 1, "\"same.example\",\"192.0.2.1\"", "60.0,60.0");
+    for number in 0..9 {
+        lines += &line(&format!("t{number}.flood.example"), 16, "\"TXT 1 x\"", "60.0");
+    }
+    let log = site.home.write("more/dns.log", lines);
+    let mut agent = logged_in(site.home.agent(), &site.server.url(), "sensor");
+    run(agent.args(["zeek", "--once", "--new-names", "2"]), &[log]).with(&[0]);
+    run(site.pdns().args(["tag", "set", "interest", "wide.example"]), &[] as &[&str]).with(&[0]);
+    // As after a process that was killed.
+    site.server.call(&["HSET", "pd:{00}m", "y", "1000"]);
+    site.server.call(&["SET", "pd:{00}1000s0", "x"]);
+    site.server.call(&["CONFIG", "RESETSTAT"]);
+    let keeper = || logged_in(site.home.pdns(), &site.server.url(), "keeper");
+    for words in [
+        &["--address", "10.0.0.0/17", "--dry-run"][..],
+        &["--address", "10.0.0.0/17", "--tagged", "--yes"],
+        &["--rrtype", "MX", "--yes"],
+        &["--below", "flood.example", "--yes"],
+    ] {
+        run(keeper().args(["admin", "forget"]), words).with(&[0]);
+    }
+    let mut connection = site.server.connection();
+    let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut connection).unwrap();
+    let used: BTreeSet<&str> = stats
+        .lines()
+        .filter_map(|line| line.strip_prefix("cmdstat_")?.split(':').next())
+        // Those of the connection, and of this test.
+        .filter(|command| !matches!(*command, "auth" | "hello" | "select" | "config|resetstat"))
+        .filter(|command| !command.starts_with("client"))
+        .collect();
+    let may: BTreeSet<&str> = rights.iter().filter_map(|right| right.strip_prefix('+')).collect();
+    assert_eq!(used, may);
+    let left = run(site.pdns().arg("wide.example"), &["--limit", "0"]).with(&[0]);
+    assert_eq!(left.lines().count(), 500, "{left}");
+    let left = run(site.pdns().arg("same.example"), &["--format", "json"]).with(&[0]);
+    assert!(left.contains("CNAME") && !left.contains("MX"), "{left}");
+    run(site.pdns().arg(".flood.example"), &[] as &[&str]).with(&[1]);
+    run(site.pdns().args(["admin", "verify"]), &[] as &[&str]).with(&[0]);
 }
 
 #[test]

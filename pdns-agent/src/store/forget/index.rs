@@ -12,6 +12,7 @@ use crate::store::layout::encoding::StoredRef;
 use crate::store::layout::keys::{Kind, Pointer, low24};
 use crate::store::layout::posting::Posting;
 use crate::store::redis::client::Pipeline;
+use crate::store::write::upsert::pack_removal;
 use crate::store::{Store, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -117,15 +118,4 @@ fn posting_of(store: &Store, key: &[u8], long: &HashMap<Vec<u8>, Vec<u8>>) -> Op
         }
     };
     Some(Posting::of(rdata, &store.keys, &store.router))
-}
-
-/// Packs the commands that remove an entry, wherever in its tree it is.
-pub(in crate::store) fn pack_removal(posting: &Posting, member: u64, packed: &mut Pipeline) {
-    let text = member.to_string();
-    let mut key = posting.key.clone();
-    packed.command(&[b"SREM", key.as_bytes(), text.as_bytes()]);
-    for level in posting.levels {
-        key.push_str(&level.suffix(level.child(member)));
-        packed.command(&[b"SREM", key.as_bytes(), text.as_bytes()]);
-    }
 }

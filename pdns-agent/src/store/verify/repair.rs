@@ -6,7 +6,6 @@
 //! is free again after [`HOLD`].
 
 use crate::name::NameBuf;
-use crate::store::forget::pack_removal;
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::extension::SETS;
@@ -20,6 +19,7 @@ use crate::store::schema::random_key;
 use crate::store::verify::rebuild::{Change, Plan, Site};
 use crate::store::verify::remains::{Remains, names_in, targets};
 use crate::store::write::checkpoint::{MARK, Mark};
+use crate::store::write::upsert::pack_removal;
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
 

@@ -10,7 +10,6 @@ use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::keys::{Keys, Kind, Pointer, Volume};
 use crate::store::layout::posting::Posting;
-use crate::store::read::scan::Part;
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
@@ -417,11 +416,12 @@ impl Writer<'_> {
     /// Applies the redo data of every log, in every partition: work left by agents that never came back.
     pub(crate) fn redo_all(&mut self) -> Result<(), StoreError> {
         for partition in self.store.partitions() {
-            let meta = self.store.reader().meta(Kind::Record, Part(partition))?;
+            let meta = self.store.reader().metas(Kind::Record, [partition])?;
+            let volume = meta.first().ok_or(StoreError::Reply)?.volume(partition);
             let key = self.store.keys.checkpoints(partition);
             for (_, value) in reply::pairs(self.store.client.ask(&[b"HGETALL", key.as_bytes()])?)? {
                 let redo = value.get(MARK..).ok_or_else(|| StoreError::damaged(&key))?;
-                self.redo(meta.volume(partition), redo)?;
+                self.redo(volume, redo)?;
             }
         }
         Ok(())

@@ -443,3 +443,14 @@ impl WriterState {
         packed.command(&[b"SADD", posting.key.as_bytes(), member.to_string().as_bytes()]);
     }
 }
+
+/// Packs the commands that remove an entry, wherever in its tree it is.
+pub(in crate::store) fn pack_removal(posting: &Posting, member: u64, packed: &mut Pipeline) {
+    let text = member.to_string();
+    let mut key = posting.key.clone();
+    packed.command(&[b"SREM", key.as_bytes(), text.as_bytes()]);
+    for level in posting.levels {
+        key.push_str(&level.suffix(level.child(member)));
+        packed.command(&[b"SREM", key.as_bytes(), text.as_bytes()]);
+    }
+}

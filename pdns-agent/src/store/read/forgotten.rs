@@ -1,7 +1,7 @@
-//! A note in the store of what was forgotten last.
+//! The note in the store of what was forgotten last.
 
 use crate::store::redis::reply;
-use crate::store::{Reader, Store, StoreError};
+use crate::store::{Reader, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// What was forgotten last, stored as JSON.
@@ -18,19 +18,6 @@ pub struct ForgetNote {
     /// True if the budget of memory could not be kept: what is left is tagged, or new.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_short: bool,
-}
-
-impl Store {
-    /// Notes what was forgotten last.
-    ///
-    /// # Errors
-    /// As they occur.
-    pub fn note_forgotten(&mut self, note: &ForgetNote) -> Result<(), StoreError> {
-        let key = self.keys.forgetting();
-        let json = serde_json::to_vec(note).map_err(|_| StoreError::damaged(&key))?;
-        self.client.ask(&[b"HSET", key.as_bytes(), b"s", &json])?;
-        Ok(())
-    }
 }
 
 impl Reader<'_> {
