@@ -39,6 +39,8 @@ enum Part {
     Intel,
     /// Floods of new names: memory, rate, and other look-ups meanwhile
     Flood,
+    /// Half of ten million names forgotten: memory, and what it costs those who write and ask
+    Forget,
     /// All names of a store judged, and what following new names costs the store
     Judge,
     /// User-space cost of a response, and packets per second without loss, compared with dnscap and dumpcap
@@ -68,6 +70,7 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
                     measure("intel", &directory)?;
                 }
                 Part::Flood => flood(&directory)?,
+                Part::Forget => forget(&directory)?,
                 Part::Judge => judge(&directory)?,
                 Part::Capture => capture(&directory)?,
                 Part::Filter => filter(&directory)?,
@@ -125,12 +128,25 @@ fn ingest(directory: &Path) -> anyhow::Result<()> {
     measure("ingest", directory)
 }
 
+/// Generates the log of ten million names.
+fn ten_million(directory: &Path) -> anyhow::Result<()> {
+    let names = 10 * NAMES;
+    let all = sample::Args::for_bench(names * TIMES, names);
+    make(directory, "ten-million.tsv", sample::Args { locality: CLOSE, ..all })
+}
+
+/// Generates the log of ten million names, and benchmarks how half of them are forgotten.
+fn forget(directory: &Path) -> anyhow::Result<()> {
+    install(&[REDIS])?;
+    ten_million(directory)?;
+    measure("forget", directory)
+}
+
 /// Generates the log of ten million names and one about some of them, and benchmarks queries.
 fn query(directory: &Path) -> anyhow::Result<()> {
     install(&[REDIS])?;
+    ten_million(directory)?;
     let names = 10 * NAMES;
-    let all = sample::Args::for_bench(names * TIMES, names);
-    make(directory, "ten-million.tsv", sample::Args { locality: CLOSE, ..all })?;
     let some = sample::Args::for_bench(2 * NAMES, names);
     let some = sample::Args { known: 90, start: SECOND_DAY, ..some };
     make(directory, "two-of-ten-million.tsv", some)?;

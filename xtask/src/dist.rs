@@ -34,13 +34,16 @@ const TEST_NEEDS: &[Need] = &[
 ];
 /// The programs in the package.
 const PROGRAMS: [&str; 2] = ["pdns", "pdns-agent"];
-const UNITS: [&str; 5] = ["pdns-redis", "pdns-agent", "pdns-serve", "pdns-intel", "pdns-judge"];
+const UNITS: [&str; 6] =
+    ["pdns-redis", "pdns-agent", "pdns-serve", "pdns-intel", "pdns-judge", "pdns-retention"];
+/// Those of them that a timer starts.
+const TIMERS: [&str; 2] = ["pdns-intel", "pdns-retention"];
 /// The package's own helper programs, which units and scripts run.
 const HELPERS: [&str; 4] = ["store-users", "store-settings", "store-create", "with-store-user"];
 /// Settings in `/etc/pdns`.
 const SETTINGS: [&str; 5] = ["agent.toml", "feeds.toml", "pdns.toml", "redis.conf", "serve.toml"];
 /// Units and settings that the earlier package does not have.
-const NEWER: [&str; 4] = ["feeds.toml", "pdns.toml", "pdns-intel", "pdns-judge"];
+const NEWER: [&str; 5] = ["feeds.toml", "pdns.toml", "pdns-intel", "pdns-judge", "pdns-retention"];
 /// Highest exposure level allowed for a unit by `systemd-analyze security`, out of 10.
 const EXPOSURE: f32 = 2.0;
 
@@ -147,9 +150,9 @@ fn package(
         let unit = format!("{unit}.service");
         stage.file(&unit, &format!("lib/systemd/system/{unit}"), 0o644)?;
     }
-    if has(&"pdns-intel") {
-        let timer = "pdns-intel.timer";
-        stage.file(timer, &format!("lib/systemd/system/{timer}"), 0o644)?;
+    for timer in TIMERS.into_iter().filter(has) {
+        let timer = format!("{timer}.timer");
+        stage.file(&timer, &format!("lib/systemd/system/{timer}"), 0o644)?;
     }
     stage.file("pdns.sysusers", "usr/lib/sysusers.d/pdns.conf", 0o644)?;
     stage.file("pdns.tmpfiles", "usr/lib/tmpfiles.d/pdns.conf", 0o644)?;

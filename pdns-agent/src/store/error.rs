@@ -155,8 +155,11 @@ pub enum StoreError {
     /// Another process moved a log's checkpoint, or Redis lost it: it has to be reloaded.
     #[error("the checkpoint of the log was moved by another agent or lost")]
     Conflict,
-    /// Records of a partition were forgotten, and the others have other numbers: the checkpoint has to be reloaded.
-    #[error("a part of the store was written anew, since records were forgotten")]
+    /// Records of a partition were forgotten, and the others have other numbers: writers have to reload their checkpoint, and
+    /// readers to begin again.
+    #[error(
+        "a part of the store was written anew meanwhile, since records were forgotten: try again"
+    )]
     Rewritten,
     /// Another process repairs or rewrites a part of the store.
     #[error(
@@ -327,7 +330,12 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable(_) | Self::Held | Self::Busy(_) | Self::Full | Self::ReadOnly
+            Self::Unavailable(_)
+                | Self::Held
+                | Self::Rewritten
+                | Self::Busy(_)
+                | Self::Full
+                | Self::ReadOnly
         )
     }
 

@@ -319,10 +319,7 @@ impl Store {
             let meta = self.reader().meta(Kind::Record, crate::store::Part(partition))?;
             in_use.push(meta.volume(partition));
         }
-        let tags: Vec<(String, Volume)> = in_use
-            .into_iter()
-            .map(|volume| (self.keys.partition(volume.partition), volume))
-            .collect();
+        let prefix = self.client.options().prefix.clone();
         let mut cursor = b"0".to_vec();
         loop {
             let begin = Instant::now();
@@ -332,10 +329,10 @@ impl Store {
             let mut keys = Vec::new();
             for key in reply::list(answer.next().ok_or(StoreError::Reply)?)? {
                 let Ok(key) = String::from_utf8(reply::octets(key)?) else { continue };
-                let is_other = tags.iter().any(|(tag, volume)| {
-                    let suffix = key.strip_prefix(tag);
-                    let edition = suffix.and_then(crate::store::verify::edition_in);
-                    edition.is_some_and(|edition| edition != volume.edition)
+                let found = key.strip_prefix(&prefix).and_then(Volume::of_key);
+                let is_other = found.is_some_and(|found| {
+                    let is_due = |volume: &Volume| volume.partition == found.partition;
+                    in_use.iter().any(|volume| is_due(volume) && *volume != found)
                 });
                 if is_other {
                     keys.push(key);

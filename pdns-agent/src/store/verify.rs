@@ -14,7 +14,7 @@ mod repair;
 mod unkept;
 
 pub(in crate::store) use rebuild::Change;
-pub(in crate::store) use repair::{HOLD, edition_in};
+pub(in crate::store) use repair::HOLD;
 
 use crate::record::FactBuf;
 use crate::sensors::SensorSet;

@@ -179,7 +179,7 @@ fn the_keeper_of_the_document_may_forget_and_has_no_right_that_it_does_not_need(
     let may: BTreeSet<&str> = rights.iter().filter_map(|right| right.strip_prefix('+')).collect();
     assert_eq!(used, may);
     let left = run(site.pdns().arg("wide.example"), &["--limit", "0"]).with(&[0]);
-    assert_eq!(left.lines().count(), 500, "{left}");
+    assert_eq!(left.lines().count(), 750, "{left}");
     let left = run(site.pdns().arg("same.example"), &["--format", "json"]).with(&[0]);
     assert!(left.contains("CNAME") && !left.contains("MX"), "{left}");
     run(site.pdns().arg(".flood.example"), &[] as &[&str]).with(&[1]);

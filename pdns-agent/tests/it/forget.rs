@@ -463,3 +463,162 @@ fn the_command_asks_shows_and_keeps_what_is_tagged() {
     let status: Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["forgotten"]["reason"], "rules", "{status}");
 }
+
+#[test]
+fn a_judge_and_a_watch_go_on_where_they_were() {
+    let (home, server) = (Home::new(), Redis::start());
+    let url = server.url();
+    let import = |name: &str, hosts: std::ops::Range<u32>, time: u32| {
+        let mut log = String::new();
+        for number in hosts {
+            let address = std::net::Ipv4Addr::from_bits(0x0a62_0000 + number);
+            log.push_str(&format!(
+                "{{\"ts\":{time}.5,\"id.orig_h\":\"10.0.0.1\",\"id.resp_p\":53,\"query\":\"host{number}.d{}.example\",\"qtype\":1,\
+                 \"rcode\":0,\"RD\":true,\"RA\":true,\"answers\":[\"{address}\"],\"TTLs\":[60.0]}}\n",
+                number % 50
+            ));
+        }
+        let log = home.write(name, log);
+        run(home.agent().args(["zeek", "--once", "--sensor", "test", "--redis", &url]), &[log])
+            .with(&[0]);
+    };
+    let judge = || {
+        let events = run(home.pdns().env("PDNS_REDIS", &url), &["judge", "--once"]).with(&[0]);
+        let names = events.lines().filter_map(|line| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let is_first_seen = event["event"]["dataset"] == "pdns.first_seen";
+            is_first_seen.then(|| event["dns"]["question"]["name"].as_str().unwrap().to_owned())
+        });
+        names.collect::<std::collections::BTreeSet<String>>()
+    };
+    import("first.log", 0..2_000, 1_500_000_000);
+    judge();
+    import("second.log", 2_000..2_100, 1_700_000_000);
+    assert_eq!(judge().len(), 100);
+    let mut watch = Agent::start(home.pdns().env("PDNS_REDIS", &url).args([
+        "watch",
+        "--interval",
+        "1",
+        "--records",
+    ]));
+    thread::sleep(Duration::from_secs(1));
+    // What was judged is not judged again, whether it is forgotten or stays.
+    run(&mut forget_before(&home, &url, 1_600_000_000), &[] as &[&str]).with(&[0]);
+    assert_eq!(judge(), std::collections::BTreeSet::new());
+    import("third.log", 2_100..2_150, 1_700_001_000);
+    let names = judge();
+    assert_eq!(names.len(), 50, "{names:?}");
+    assert!(names.contains("host2149.d49.example"));
+    // One that was forgotten is new again.
+    import("fourth.log", 7..8, 1_700_002_000);
+    assert_eq!(judge(), [String::from("host7.d7.example")].into());
+    assert!(watch.is_alive(), "{}", watch.said());
+    assert!(!watch.said().contains("lost"), "{}", watch.said());
+}
+
+#[test]
+fn a_reader_that_takes_too_long_is_told_to_begin_again() {
+    let server = Redis::start();
+    let mut store = Store::open(&options(&server)).unwrap();
+    let (mut log, mut model) = (Log::new(&mut store, 1), Model::new());
+    for number in 0..3_000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let owner = name(&format!("h{number}.one.example"));
+        log.add(&mut model, &owner, &a([10, 0, high, low]), START, None);
+    }
+    log.flush(&mut store).unwrap();
+    let mut seen = 0;
+    let ended = store.reader().scan_records(Kind::Record, &mut |_| {
+        seen += 1;
+        if seen == 1 {
+            let mut other = Store::open(&options(&server)).unwrap();
+            forget(&mut other, &|one| one.rrname.as_str() != "h7.one.example");
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    let error = ended.expect_err("the keys are gone");
+    assert!(seen < 3_000);
+    let error = Store::explain_loss(&options(&server), error);
+    assert!(matches!(error, StoreError::Rewritten), "{error}");
+    model.remove(&(name("h7.one.example"), a([10, 0, 0, 7])));
+    agrees(&mut store, &model);
+}
+
+#[test]
+fn the_budget_of_memory_takes_the_least_valuable_first() {
+    let (home, server) = (Home::new(), Redis::start());
+    let url = server.url();
+    let now = u32::try_from(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+    )
+    .unwrap();
+    let day = 86_400;
+    let mut log = String::new();
+    let mut line = |query: &str, time: u32, answers: &str| {
+        log.push_str(&format!(
+            "{{\"ts\":{time}.5,\"id.orig_h\":\"10.0.0.1\",\"id.resp_p\":53,\"query\":\"{query}\",\"qtype\":1,\
+             \"RD\":true,\"RA\":true,{answers}}}\n"
+        ));
+    };
+    let answered = r#""rcode":0,"answers":["192.0.2.1"],"TTLs":[60.0]"#;
+    for number in 0..20_000 {
+        // Seen once, the longer ago the lower the number.
+        let time = now - 500 * day + number * 30;
+        line(&format!("once{number}.d{}.example", number % 97), time, answered);
+    }
+    for number in 0..2_000 {
+        for again in 0..16 {
+            let time = now - 490 * day + again;
+            line(&format!("often{number}.d{}.example", number % 97), time, answered);
+        }
+        line(&format!("new{number}.d{}.example", number % 97), now - day, answered);
+        line(&format!("kept{number}.tagged.example"), now - 499 * day, answered);
+        line(&format!("gone{number}.d{}.example", number % 97), now - 480 * day, "\"rcode\":3");
+    }
+    let log = home.write("dns.log", log);
+    run(home.agent().args(["zeek", "--once", "--sensor", "test", "--redis", &url]), &[log])
+        .with(&[0]);
+    let pdns = |words: &[&str]| run(home.pdns().env("PDNS_REDIS", &url), words);
+    pdns(&["tag", "set", "interest", ".tagged.example"]).with(&[0]);
+    // It is full where it is now.
+    let info: String = ask(&server, &["INFO", "memory"]);
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let used: u64 = used.trim().parse().unwrap();
+    let settings = |most: u64| {
+        home.write(".config/pdns/pdns.toml", format!("[retention]\nmax_memory = {most}\n"));
+    };
+    settings(used * 2);
+    let said = pdns(&["admin", "forget", "--rules", "--yes"]);
+    assert!(said.stderr.contains("nothing to forget"), "{}", said.stderr);
+    settings(used);
+    let said = pdns(&["admin", "forget", "--rules", "--yes"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stderr.contains("the least valuable records go"), "{}", said.stderr);
+    let model = contents(&mut Store::open(&options(&server)).unwrap());
+    let of = |part: &str| -> Vec<u32> {
+        let names = model.keys().filter_map(|(owner, _)| {
+            owner.as_name().as_str().split('.').next()?.strip_prefix(part)?.parse().ok()
+        });
+        names.collect()
+    };
+    let once = of("once");
+    assert!(once.len() < 19_000, "{} of 20,000 are left", once.len());
+    assert_eq!((of("often").len(), of("new").len(), of("kept").len()), (2_000, 2_000, 2_000));
+    // Those that are left are the later ones, to the hour.
+    let first = once.iter().min().copied().unwrap_or(20_000);
+    assert!(once.len() + 121 >= (20_000 - first) as usize, "{first}, {}", once.len());
+    let status = pdns(&["status", "--format", "json"]).with(&[0]);
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["forgotten"]["reason"], "memory", "{status}");
+    // What is left may not go: that is said, and is a warning from then on.
+    settings(16 << 20);
+    server.call(&["SET", "other", &"x".repeat(16 << 20)]);
+    let said = pdns(&["admin", "forget", "--rules", "--yes"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stderr.contains("still uses"), "{}", said.stderr);
+    let model = contents(&mut Store::open(&options(&server)).unwrap());
+    assert_eq!(model.len(), 4_000);
+    let status = pdns(&["status"]).with(&[0]);
+    assert!(status.contains("max_memory"), "{status}");
+    pdns(&["admin", "verify"]).with(&[0]);
+}

@@ -74,8 +74,8 @@ fn a_store_of_version_2_keeps_everything_and_can_be_migrated_again_after_a_kill(
     assert!(again.stderr.contains("up to date"), "{}", again.stderr);
     again.with(&[0]);
     // The states in which a kill leaves a migration: after its first step, within the second, and before the last.
-    // A program of version 3 leaves the same ones, with its own version.
-    for (marked, version) in [(0_u8, "4"), (20, "4"), (64, "4"), (20, "3")] {
+    // Programs of versions 3 and 4 leave the same ones, with their own versions.
+    for (marked, version) in [(0_u8, "5"), (20, "5"), (64, "5"), (20, "4"), (20, "3")] {
         version_2(&site.server);
         let epoch = site.server.call(&["HGET", "pd:{00}m", "e"]);
         site.server.call(&["HSET", "pd:schema", "v", version, "mig", "2", "g", "1"]);
@@ -94,7 +94,7 @@ fn a_store_of_version_2_keeps_everything_and_can_be_migrated_again_after_a_kill(
         }
         assert!(marked == 0 || site.server.call(&["HGET", "pd:{00}m", "e"]) != epoch);
         let refused = run(&mut site.pdns(), &["find"]);
-        let why = if version == "4" { "half migrated" } else { "pdns admin migrate" };
+        let why = if version == "5" { "half migrated" } else { "pdns admin migrate" };
         assert!(refused.stderr.contains(why), "{}", refused.stderr);
         migrate().with(&[0]);
         is_as_before(&site);
@@ -142,7 +142,7 @@ fn sensor_numbers(server: &Redis) -> BTreeMap<String, u16> {
     server.connection().hgetall("pd:sensors").unwrap()
 }
 
-/// The store is one of version 4 that holds what it held before, also where no query looks.
+/// The store is one of this version that holds what it held before, also where no query looks.
 #[track_caller]
 fn is_migrated(site: &Site, records: &[Value], shares: bool) {
     assert_eq!(found(site), records);
@@ -279,6 +279,27 @@ fn counts_and_sensors_go_on_after_the_migration_and_a_restart() {
 }
 
 #[test]
+fn a_store_of_version_4_differs_in_its_number_alone() {
+    let site = Site::new();
+    let records = found(&site);
+    let mut redis = site.server.connection();
+    site.server.call(&["HSET", "pd:schema", "v", "4"]);
+    for partition in 0..64 {
+        let key = format!("pd:{{{partition:02x}}}m");
+        let mut mark: Vec<u8> = redis.hget(&key, "i").unwrap();
+        mark[..2].copy_from_slice(&[0, 4]);
+        let _: () = redis.hset(&key, "i", mark).unwrap();
+    }
+    let refused = run(&mut site.pdns(), &["find"]);
+    assert!(refused.stderr.contains("pdns admin migrate"), "{}", refused.stderr);
+    run(&mut site.pdns(), &["admin", "migrate"]).with(&[0]);
+    assert_eq!(found(&site), records);
+    run(&mut site.pdns(), &["admin", "verify"]).with(&[0]);
+    run(&mut site.pdns(), &["admin", "forget", "--rrtype", "A", "--yes"]).with(&[0]);
+    run(&mut site.pdns(), &["admin", "verify"]).with(&[0]);
+}
+
+#[test]
 fn writers_of_version_3_are_refused_after_the_migration_and_later_versions_always() {
     let site = Site::new();
     fill(&site.server, VERSION_3[0].0);
@@ -287,12 +308,12 @@ fn writers_of_version_3_are_refused_after_the_migration_and_later_versions_alway
     // An agent of version 3 compares the epoch with the one it knows, and then finds the version.
     assert_ne!(site.server.call(&["HGET", "pd:{00}m", "e"]), epoch);
     let version = site.server.call(&["HGET", "pd:schema", "v"]);
-    assert_eq!(version, redis::Value::BulkString(b"4".to_vec()));
-    site.server.call(&["HSET", "pd:schema", "v", "5"]);
+    assert_eq!(version, redis::Value::BulkString(b"5".to_vec()));
+    site.server.call(&["HSET", "pd:schema", "v", "6"]);
     for command in [&["find"][..], &["admin", "migrate"], &["admin", "verify", "--repair"]] {
         let refused = run(&mut site.pdns(), command);
         assert!(
-            refused.stderr.contains("schema version 5, this program knows 4: install a newer pdns"),
+            refused.stderr.contains("schema version 6, this program knows 5: install a newer pdns"),
             "{}",
             refused.stderr
         );

@@ -45,7 +45,7 @@ fn the_worked_example_is_what_a_store_holds() {
     let mut redis = server.connection();
     let secret: Vec<u8> = (0..16).collect();
     assert!(document.contains("`000102030405060708090a0b0c0d0e0f`"));
-    for (field, value) in [("v", &b"4"[..]), ("P", b"64"), ("sip", &secret)] {
+    for (field, value) in [("v", &b"5"[..]), ("P", b"64"), ("sip", &secret)] {
         let _: () = redis.hset("pd:schema", field, value).unwrap();
     }
     let log = home.write("dns.log", block(&document, part, "json"));
@@ -174,12 +174,19 @@ fn a_reader_written_from_the_document_finds_what_pdns_finds() {
         let keys: Vec<String> = site.server.connection().keys(pattern).unwrap();
         assert!(!keys.is_empty(), "no key like {pattern}: the log is too small");
     }
+    // Some partitions are in their second edition, and others in their first.
+    let forget = &["admin", "forget", "--address", "10.0.0.0/21", "--yes"];
+    run(&mut site.pdns(), forget).with(&[0]);
+    for pattern in ["pd:{??}1b*", "pd:{??}1s1", "pd:{??}n1s0", "pd:{??}b*"] {
+        let keys: Vec<String> = site.server.connection().keys(pattern).unwrap();
+        assert!(!keys.is_empty(), "no key like {pattern}");
+    }
     let said = python_json("second_reader.py", &[OsStr::new(socket)], &[]);
 
     let rows = |part: &str| said[part].as_array().unwrap().iter().map(row).collect();
     let (records, negatives) = stored_octets(&site.home, &url);
     let sizes = (records.len(), negatives.len());
-    assert!(sizes.0 > 9500 && sizes.1 > 50, "too little in the store: {sizes:?}");
+    assert!(sizes.0 > 7500 && sizes.1 > 50, "too little in the store: {sizes:?}");
     assert_alike("records", &records, &rows("records"));
     assert_alike("negatives", &negatives, &rows("negatives"));
 

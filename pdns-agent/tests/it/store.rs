@@ -675,13 +675,13 @@ fn a_schema_from_the_future_is_refused() {
     let () = redis::cmd("HSET")
         .arg("pd:schema")
         .arg("v")
-        .arg(5)
+        .arg(6)
         .query(&mut server.connection())
         .unwrap();
     let error = Store::open(&options(&server)).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the store has schema version 5, this program knows 4: install a newer pdns"
+        "the store has schema version 6, this program knows 5: install a newer pdns"
     );
 }
 

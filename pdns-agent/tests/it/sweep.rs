@@ -106,7 +106,7 @@ fn host(number: u32) -> NameBuf {
 
 /// A store of four partitions, of which one holds a key of every kind, and another one nothing.
 fn filled(server: &Redis) -> (Store, Model) {
-    server.call(&["HSET", "pd:schema", "v", "4", "P", "4", "sip", "fedcba9876543210"]);
+    server.call(&["HSET", "pd:schema", "v", "5", "P", "4", "sip", "fedcba9876543210"]);
     let mut store = Store::open(&options(server)).unwrap();
     let (mut log, mut model) = (Log::new(&mut store, 1), Model::new());
     for number in 0..70_u32 {

@@ -157,7 +157,7 @@ class Store:
     def __init__(self, redis, prefix):
         self.redis, self.prefix = redis, prefix
         schema = redis.hash(prefix + "schema")
-        assert schema[b"v"] == b"4", "this reader knows version 4"
+        assert schema[b"v"] == b"5", "this reader knows version 5"
         assert b"mig" not in schema, "a migration is under way"
         self.key, self.partitions = schema[b"sip"], int(schema[b"P"])
         assert 1 <= self.partitions <= 256 and len(self.key) == 16
@@ -165,6 +165,7 @@ class Store:
         self.sensors = {int(number): name.decode() for name, number in redis.hash(prefix + "sensors").items()}
         self.sets = {}
         self.days = {}
+        self.editions = {}
 
     def partition_of(self, value):
         return (value >> 48) % self.partitions
@@ -176,11 +177,14 @@ class Store:
     def kind(self, partition, letter):
         """All records, or all negative answers (`n`), of a partition: owner, record key, row."""
         tag = f"{self.prefix}{{{partition:02x}}}"
-        base = tag + letter
-        meta = self.redis.hash(base + "m")
+        meta = self.redis.hash(f"{tag}{letter}m")
+        # The edition in use: the first one has no number.
+        edition = meta.get(b"x", b"").decode()
+        base = tag + letter + edition
+        self.editions[partition] = edition
         if not letter:
             assert meta[b"e"] == struct.pack(">Q", self.epoch)
-            assert meta[b"i"] == struct.pack(">HH", 4, self.partitions) + self.key
+            assert meta[b"i"] == struct.pack(">HH", 5, self.partitions) + self.key
         rows, bits, split, names = (int(meta[field]) for field in (b"r", b"k", b"s", b"n"))
         blocks = [self.redis("GET", f"{base}s{block}") for block in range(-(-rows // ROWS))]
         log = [self.redis("GET", f"{base}l{block}") for block in range(int(meta[b"b"]) + 1)] if names else []
@@ -255,15 +259,15 @@ class Store:
             tag = f"{self.prefix}{{{partition:02x}}}"
             for letter, rows in (("", records), ("n", negatives)):
                 for name, value_hash, record, row in self.kind(partition, letter):
-                    fact = self.fact(tag, record)
+                    fact = self.fact(tag + self.editions[partition], record)
                     shown = self.row(name, value_hash, fact["type"], row)
                     if not letter:
                         self.find(partition, value_hash, fact)
                     rows.append({**fact, **shown})
         return records, negatives
 
-    def fact(self, tag, record):
-        """What a record key stands for."""
+    def fact(self, base, record):
+        """What a record key stands for; `base` begins the keys of its edition."""
         code, payload = record[0], record[2:]
         if code < NEGATIVE:
             return {"type": code, "octets": payload, "partial": False}
@@ -272,7 +276,7 @@ class Store:
             return {"type": rrtype, "outcome": int.from_bytes(payload[2:], "big")}
         octets = payload[2:]
         if code in (LONG, LONG_PARTIAL):
-            octets = self.redis("HGET", tag + "t", payload[2:])
+            octets = self.redis("HGET", base + "t", payload[2:])
             assert siphash13(self.key, octets, wide=True) == payload[2:]
         else:
             assert code in (PARTIAL, OTHER), code

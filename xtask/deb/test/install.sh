@@ -33,6 +33,7 @@ systemctl is-active pdns-redis
 systemctl is-enabled pdns-redis
 if systemctl is-enabled pdns-agent || systemctl is-enabled pdns-serve; then exit 1; fi
 if systemctl is-enabled pdns-intel.timer; then exit 1; fi
+if systemctl is-enabled pdns-retention.timer; then exit 1; fi
 if systemctl is-enabled pdns-judge; then exit 1; fi
 test "$(stat -c '%U:%G %a' /etc/pdns/feeds)" = "root:pdns-intel 2750"
 if systemctl is-active pdns-agent || systemctl is-active pdns-serve; then exit 1; fi

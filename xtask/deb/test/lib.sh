@@ -77,6 +77,11 @@ check_rights() {
         done
         store "$user" HGET pd:schema v | grep -q '[0-9]'
     done
+    # The keeper deletes keys, of the store alone.
+    for words in "UNLINK elsewhere" "RENAME pd:schema pd:x" FLUSHALL "CONFIG SET dir /tmp" "FUNCTION FLUSH" "ACL LIST" SAVE; do
+        # shellcheck disable=SC2086
+        store keeper $words | grep -q NOPERM
+    done
     store agent HGET pd:schema v | grep -q '[0-9]'
     store agent HSCAN pd:schema 0 | grep -q NOPERM
 }
@@ -85,9 +90,10 @@ check_passwords() {
     test "$(stat -c '%U:%G %a' /etc/pdns/redis/agent.password)" = "root:pdns-agent 640"
     test "$(stat -c '%U:%G %a' /etc/pdns/redis/server.password)" = "root:pdns-serve 640"
     test "$(stat -c '%U:%G %a' /etc/pdns/redis/analyst.password)" = "root:pdns 640"
+    test "$(stat -c '%U:%G %a' /etc/pdns/redis/keeper.password)" = "root:pdns-keeper 640"
     test "$(stat -c '%U:%G %a' /etc/pdns/redis/users.conf)" = "root:pdns-redis 640"
-    test "$(cat /etc/pdns/redis/*.password | sort -u | wc -l)" = 3
-    for file in agent server analyst; do
+    test "$(cat /etc/pdns/redis/*.password | sort -u | wc -l)" = 4
+    for file in agent server analyst keeper; do
         if as bob cat /etc/pdns/redis/$file.password; then exit 1; fi
     done
 }

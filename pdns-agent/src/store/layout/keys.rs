@@ -103,7 +103,21 @@ pub(crate) struct Volume {
     pub(crate) edition: u32,
 }
 
+/// Letters of the keys that belong to an edition.
+pub(crate) const EDITED: [u8; 9] = [b'b', b'w', b's', b'q', b'g', b'l', b'd', b't', b'f'];
+
 impl Volume {
+    /// Returns the volume that a key belongs to, given what follows the prefix; `None` if it belongs to none.
+    pub(crate) fn of_key(rest: &str) -> Option<Self> {
+        let (partition, suffix) = rest.strip_prefix('{')?.split_once('}')?;
+        let partition = u8::from_str_radix(partition, 16).ok().filter(|_| partition.len() == 2)?;
+        let suffix = suffix.strip_prefix('n').unwrap_or(suffix);
+        let digits = suffix.bytes().take_while(u8::is_ascii_digit).count();
+        let (edition, suffix) = suffix.split_at(digits);
+        let edition = if edition.is_empty() { 0 } else { edition.parse().ok()? };
+        EDITED.contains(suffix.as_bytes().first()?).then_some(Self { partition, edition })
+    }
+
     /// Returns the first edition of a partition, the only one until something is forgotten.
     pub(crate) fn first(partition: u8) -> Self {
         Self { partition, edition: 0 }
@@ -436,6 +450,32 @@ mod tests {
             ["", "merge:schema", "merge:{00}m", "schemas", "{00}", "{0g}m", "{4:c00}", "6:0", "x"]
         {
             assert_eq!(KeyClass::of(key.as_bytes()), KeyClass::Foreign, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_volume_of_a_key_is_told() {
+        let keys = Keys::new("");
+        let volume = Volume { partition: 10, edition: 7 };
+        for key in [
+            keys.rows(volume, Kind::Negative, 3),
+            keys.bucket(volume, Kind::Record, 3),
+            keys.long(volume),
+        ] {
+            assert_eq!(Volume::of_key(&key), Some(volume), "{key}");
+        }
+        let first = Volume::first(10);
+        assert_eq!(Volume::of_key(&keys.days(first, Kind::Record)), Some(first));
+        for key in [
+            keys.meta(10, Kind::Negative),
+            keys.posting(10, 'x', 7),
+            keys.unkept_domains(10),
+            keys.checkpoints(10),
+            keys.v4(1),
+            keys.tags(),
+            "{0a}".to_owned(),
+        ] {
+            assert_eq!(Volume::of_key(&key), None, "{key}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Read from `INFO`, since `CONFIG GET` is often forbidden.
 
 use crate::store::error::is_evicting;
+use crate::store::layout::keys::{Keys, Kind, Volume};
 use crate::store::redis::client::RedisClient;
 use crate::store::redis::reply;
 use crate::store::{Options, StoreError};
@@ -125,10 +126,13 @@ pub(in crate::store) fn safe_capacity(
     Ok(capacity)
 }
 
-/// Adds to an error about a missing key that Redis evicts keys, if it does or did.
+/// Adds to an error about a missing key that Redis evicts keys, if it does or did, or that the key was replaced.
 pub(in crate::store) fn explain(client: &mut RedisClient, error: StoreError) -> StoreError {
     if !is_explained_by_eviction(&error) {
         return error;
+    }
+    if is_replaced(client, &error) {
+        return StoreError::Rewritten;
     }
     match capacity(client) {
         Ok(Some(capacity)) if capacity.evicted > 0 || capacity.may_evict() => {
@@ -137,6 +141,19 @@ pub(in crate::store) fn explain(client: &mut RedisClient, error: StoreError) -> 
         }
         _ => error,
     }
+}
+
+/// Returns true if a key is missing because its partition has a later edition: records were forgotten meanwhile.
+fn is_replaced(client: &mut RedisClient, error: &StoreError) -> bool {
+    let StoreError::Damaged { key } = error else { return false };
+    let prefix = client.options().prefix.clone();
+    let Some(volume) = key.strip_prefix(&prefix).and_then(Volume::of_key) else { return false };
+    let meta = Keys::new(&prefix).meta(volume.partition, Kind::Record);
+    let edition = client.ask(&[b"HGET", meta.as_bytes(), b"x"]).and_then(reply::maybe_octets);
+    edition.is_ok_and(|edition| {
+        let edition = edition.unwrap_or_default();
+        edition != Volume::text(volume.edition).as_bytes()
+    })
 }
 
 /// Explains an error like [`explain`], over a new connection: the one that met the error may be in use or closed.

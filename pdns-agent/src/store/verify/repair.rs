@@ -9,7 +9,7 @@ use crate::name::NameBuf;
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::encoding::Stored;
 use crate::store::layout::extension::SETS;
-use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS, Volume};
+use crate::store::layout::keys::{EDITED, Kind, LOG_STRIDE, ROWS, Volume};
 use crate::store::read::buckets::{META, Meta};
 use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
@@ -29,9 +29,6 @@ pub(in crate::store) const HOLD: &str = "300000";
 const CALL: (usize, usize) = (256 << 10, 64);
 /// Number of keys read in one pipeline: a block has 64 KiB.
 const KEYS: usize = 64;
-
-/// Letters of the keys that belong to an edition.
-const EDITED: [u8; 9] = [b'b', b'w', b's', b'q', b'g', b'l', b'd', b't', b'f'];
 
 /// A key of a partition, split after its tag.
 struct Present {
@@ -77,11 +74,6 @@ impl Present {
             _ => None,
         }
     }
-}
-
-/// Returns the edition that a key belongs to, by what follows the tag of its partition; `None` if it belongs to none.
-pub(in crate::store) fn edition_in(suffix: &str) -> Option<u32> {
-    Present::read(suffix).filter(|key| EDITED.contains(&key.letter)).map(|key| key.edition)
 }
 
 /// Plans the removal of all editions but one: the keys of others are what `pdns admin forget` left when it was killed.
@@ -188,11 +180,12 @@ impl Store {
                 changes.extend(self.mark_changes(partition, is_marked || !present.is_empty())?);
                 changes.extend(other_editions(volume.edition, &present));
             }
-            if volume.edition > 0 {
-                let words = [b"x".to_vec(), volume.edition.to_string().into_bytes()].to_vec();
-                let suffix = format!("{}m", kind.letter());
-                changes.push(Change { command: "HSET", suffix, words });
-            }
+            let (command, words) = match volume.edition {
+                0 => ("HDEL", vec![b"x".to_vec()]),
+                edition => ("HSET", vec![b"x".to_vec(), edition.to_string().into_bytes()]),
+            };
+            let suffix = format!("{}m", kind.letter());
+            changes.push(Change { command, suffix, words });
             self.mend(partition, token, HOLD, &changes)?;
             lost.extend(gone);
             let mut packed = Pipeline::default();

@@ -180,22 +180,36 @@ local function unkept_sum(stored, delta)
   return pack('>I4I4I4I4I4I4I4I1', high, c % 4294967296, a, b, m, x, l, flags) .. set_of(list, sensors)
 end
 
--- Whether a new name is one too many below its domain on the day of its answer. `counts` are the new names by day and
--- domain, with those that this call adds.
-local function is_unkept(tag, counts, domain, delta)
+-- Whether a new name is one too many below its domain on the day of its answer. `i` is its place in ARGV, `last` that of the
+-- last one of its kind. `counts` are the new names by day and domain, with those that this call adds.
+local function is_unkept(tag, counts, ARGV, i, last)
+  local domain = ARGV[i + 4]
   if counts.most == 0 or domain == '' then return false end
-  local day, field = floor(unpack_('>I4', delta, 5) / 86400), sub(domain, 1, 8)
+  local day, field = floor(unpack_('>I4', ARGV[i + 3], 5) / 86400), sub(domain, 1, 8)
   local of_day = counts.days[day]
   if not of_day then
     of_day = {}
     counts.days[day] = of_day
   end
-  local one = of_day[field]
-  if not one then
+  if not of_day[field] then
+    -- The counts of all that follow, too: one call for each took a fifth of the time.
+    local fields = {}
+    for j = i, last, 5 do
+      local other = ARGV[j + 4]
+      local more = other ~= '' and sub(other, 1, 8)
+      if more and not of_day[more] and floor(unpack_('>I4', ARGV[j + 3], 5) / 86400) == day then
+        of_day[more] = { stored = 0, added = 0 }
+        fields[#fields + 1] = more
+      end
+    end
     reading = tag .. 'y' .. format('%d', day)
-    one = { stored = tonumber(call('HGET', reading, field) or 0) or 0, added = 0 }
-    of_day[field] = one
+    local stored = call('HMGET', reading, unpack(fields))
+    for n = 1, #fields do
+      local one = of_day[fields[n]]
+      one.was, one.stored = stored[n], tonumber(stored[n] or 0) or 0
+    end
   end
+  local one = of_day[field]
   if one.stored + one.added >= counts.most then return true end
   one.added = one.added + 1
   return false
@@ -378,7 +392,7 @@ local function prepare(tag, kind, ARGV, at, counts_of_new)
         row, garbled = find(value, rk)
         if garbled then refuse('H' .. key) end
       end
-    elseif is_next and is_unkept(tag, counts_of_new, ARGV[i + 4], ARGV[i + 3]) then
+    elseif is_next and is_unkept(tag, counts_of_new, ARGV, i, plan.last) then
       over = true
     elseif is_next then
       local length = #ARGV[i + 1] + 1
@@ -783,19 +797,29 @@ local function begin_day(tag, day)
   redis.pcall('HDEL', tag .. 'y', first.day)
 end
 
--- Counts the new names of a call. A count that is no number is left alone; it ends with its day.
+-- Counts the new names of a call.
 local function count_new(tag, counts, undo)
   for day, of_day in pairs(counts.days) do
     local text = format('%d', day)
-    local key, is_begun = tag .. 'y' .. text, false
+    local key = tag .. 'y' .. text
+    local set, back, gone = { 'HSET', key }, { 'HSET', key }, { 'HDEL', key }
     for field, one in pairs(of_day) do
       if one.added > 0 then
-        if not is_begun and redis.pcall('EXISTS', key) == 0 then begin_day(tag, text) end
-        is_begun = true
-        if type(redis.pcall('HINCRBY', key, field, one.added)) == 'number' then
-          undo[#undo + 1] = { 'HINCRBY', key, field, format('%d', -one.added) }
+        local n = #set
+        set[n + 1], set[n + 2] = field, format('%d', one.stored + one.added)
+        if one.was then
+          n = #back
+          back[n + 1], back[n + 2] = field, one.was
+        else
+          gone[#gone + 1] = field
         end
       end
+    end
+    if #set > 2 then
+      if redis.pcall('EXISTS', key) == 0 then begin_day(tag, text) end
+      call(unpack(set))
+      if #back > 2 then undo[#undo + 1] = back end
+      if #gone > 2 then undo[#undo + 1] = gone end
     end
   end
 end
