@@ -201,6 +201,7 @@ pub fn is_nearly_full(most: u64, used: u64) -> bool {
 }
 
 /// Decides about a record with tags in mind: those that have any are kept.
+#[must_use]
 pub fn is_protected(tags: Option<&TagSet>, one: &Candidate<'_>) -> bool {
     tags.is_some_and(|tags| tags.has_any_on(one.rrname, one.fact))
 }

@@ -65,7 +65,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use write::upsert::WriterState;
 
-/// How long editions and buckets of partitions are relied on, while a volume that was replaced is kept for much longer.
+/// Time for which editions and buckets of partitions are relied on, while a volume that was replaced is kept for much longer.
 const SHAPES: Duration = Duration::from_secs(1);
 
 /// A store, with a connection of its own.

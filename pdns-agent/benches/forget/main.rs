@@ -198,7 +198,7 @@ fn beside_others(server: &Server, folder: &Path, report: &mut Report) {
     let times = asked(&mut || {
         std::thread::scope(|threads| {
             let is_new = |name: &str| name.contains(".beside") || name.contains(".alone");
-            let keep = |name: &str| is_left(name) || is_new(name);
+            let keep = move |name: &str| is_left(name) || is_new(name);
             let forgetting = threads.spawn(move || forget(&mut server.store(), &keep));
             let begin = Instant::now();
             server.import(beside);

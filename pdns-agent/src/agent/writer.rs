@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 /// First and longest pause between attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-/// How long a part of the store may be held by another process before that counts as trouble, and the pause between two
-/// looks.
+/// Time for which a part of the store may be held by another process before that counts as trouble, and the pause between
+/// two looks.
 const HELD: Duration = Duration::from_secs(5);
 const NAP: Duration = Duration::from_millis(10);
 /// Interval of checking a store that is not written to.

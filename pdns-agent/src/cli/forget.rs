@@ -173,7 +173,7 @@ impl Run {
         };
         let mut how = Forgetting {
             keep: &keep,
-            keep_sum: &|sum| of_sum(sum, &keep),
+            keep_sum: &|sum| of_sum(sum, keep),
             is_trial,
             holder: &self.holder,
             clock: &clock,

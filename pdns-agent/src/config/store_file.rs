@@ -43,7 +43,7 @@ pub struct StoreFile {
     pub sharing: SharingKeys,
     /// Settings of the judge.
     pub judge: Option<JudgeSettings>,
-    /// What the store forgets by itself.
+    /// Rules for what the store forgets by itself.
     pub retention: Option<Retention>,
 }
 

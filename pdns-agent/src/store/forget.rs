@@ -33,7 +33,7 @@ use std::collections::{HashSet, VecDeque};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the keys that were replaced are kept for those who read them.
+/// Time for which keys that were replaced are kept for those who read them.
 const GRACE: Duration = Duration::from_secs(5);
 /// Octets of replaced keys that wait for their end together, and partitions that may exceed them.
 const WAITING: (u64, usize) = (32 << 20, 2);
@@ -61,7 +61,7 @@ pub struct Candidate<'a> {
 /// Decides whether a record is kept.
 pub type Keep<'k> = &'k dyn Fn(&Candidate<'_>) -> bool;
 
-/// How a process forgets.
+/// Instructions for forgetting.
 pub struct Forgetting<'f> {
     /// Decides about each record.
     pub keep: Keep<'f>,

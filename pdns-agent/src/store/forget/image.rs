@@ -27,7 +27,7 @@ pub(super) struct Located {
     pub(super) row: u32,
 }
 
-/// What a row holds, with what it has elsewhere.
+/// Content of a row, with what it has elsewhere.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RowContent {
     pub(super) octets: [u8; ROW],
@@ -68,7 +68,7 @@ pub(super) struct Image {
     changed: Changed,
 }
 
-/// What is not written yet.
+/// Changes that are not written yet.
 #[derive(Default)]
 struct Changed {
     names: BTreeSet<u32>,
@@ -381,9 +381,9 @@ impl ImageName {
         let mut value = self.position.to_be_bytes().to_vec();
         value.extend(self.day.to_be_bytes());
         if self.is_wide {
-            value.push(WIDE)
+            value.push(WIDE);
         } else {
-            value.extend(&self.records)
+            value.extend(&self.records);
         }
         debug_assert!(Value::read(&value).is_some());
         value

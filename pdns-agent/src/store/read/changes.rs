@@ -129,10 +129,9 @@ impl Ends {
         let ends = self.0.iter().zip(&until.0).map(|(from, to)| {
             let rows = to.rows.min((from.rows / ROWS + 1) * ROWS);
             let (from, to) = (from.name, to.name);
-            let name = match from.block < to.block {
-                true => NameEnd { block: from.block + 1, offset: 0, ..to },
-                false => to,
-            };
+            let is_later = from.block < to.block;
+            let next = NameEnd { block: from.block + 1, offset: 0, ..to };
+            let name = if is_later { next } else { to };
             PartitionEnd { rows, name }
         });
         Self(ends.collect())

@@ -4,12 +4,12 @@ use crate::store::redis::reply;
 use crate::store::{Reader, StoreError};
 use serde::{Deserialize, Serialize};
 
-/// What was forgotten last, stored as JSON.
+/// Note of what was forgotten last, stored as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgetNote {
     /// Seconds since the epoch.
     pub time: u32,
-    /// What it was forgotten for: `command`, `rules` or `memory`.
+    /// The reason: `command`, `rules` or `memory`.
     pub reason: String,
     /// Records.
     pub records: u64,

@@ -43,7 +43,7 @@ pub struct Summary {
     pub sensors: Vec<String>,
     /// Logs, most recently written first.
     pub sources: Vec<([u8; 16], SourceState)>,
-    /// What was forgotten last.
+    /// Note of what was forgotten last.
     pub forgotten: Option<ForgetNote>,
     /// Settings that the operator should change.
     pub advice: Vec<String>,

@@ -548,7 +548,6 @@ impl Site<'_> {
         if remains.meta.as_ref() != Some(&meta) {
             let words = meta
                 .fields()
-                .into_iter()
                 .flat_map(|(field, number)| [field.to_vec(), number.to_string().into_bytes()]);
             plan.changes.push(self.change("HSET", "m", words.collect()));
         }
