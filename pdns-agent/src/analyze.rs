@@ -39,8 +39,8 @@ pub use assess::{AlertClass, NameEvidence, Risk, imitates, looks, risk};
 pub use budget::{Budget, Decision, WINDOW};
 pub use generate::{Generated, generate};
 pub use mimic::{
-    KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, NoSquats, Screen, Squat,
-    brands, imitable, squats,
+    KINDS, MAX_PROTECTED, MAX_SQUATS, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, NoSquats,
+    PossibleSquats, Screen, Squat, brands, imitable, squats,
 };
 pub use model::Model;
 pub use new_sets::{DueSet, NewSets, SetKey};

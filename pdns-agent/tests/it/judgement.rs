@@ -380,8 +380,12 @@ fn all_that_dnstwist_makes_is_listed() {
     let mut kinds = BTreeSet::new();
     for domain in domains {
         let name = NameBuf::parse(domain).unwrap();
-        let ours: BTreeSet<String> =
-            squats(name.as_name()).unwrap().iter().map(|squat| squat.name.to_string()).collect();
+        let ours: BTreeSet<String> = squats(name.as_name())
+            .unwrap()
+            .all
+            .iter()
+            .map(|squat| squat.name.to_string())
+            .collect();
         for (kind, names) in said[domain].as_object().unwrap() {
             kinds.insert(kind.clone());
             let missing: Vec<&Value> = names
@@ -414,6 +418,13 @@ fn squats_that_are_possible_are_listed() {
         "pdns: names that imitate paypal.com, the domain of www.paypal.com\n\
          pdns: cut off after 3 names, there are more; --limit N or --limit 0 shows them\n"
     );
+    // What is beyond the bound is not left out in silence.
+    let long = format!("{}.com", "b".repeat(45));
+    let ended = possible(&[&long]);
+    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 200_000));
+    assert!(ended.stderr.contains("not all are listed"), "{}", ended.stderr);
+    let ended = possible(&[&long, "--kind", "omission"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let ended = possible(&["com"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("com is not a domain that can be imitated"), "{}", ended.stderr);
