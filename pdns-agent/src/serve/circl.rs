@@ -159,7 +159,7 @@ fn scores(
 ) -> Result<(NameScores, bool), StoreError> {
     let mut scorer = pages.scorer.clone();
     let threats = pages.threats(store)?;
-    scorer.refresh_with(store, threats)?;
+    scorer.refresh_with(store, threats.threats())?;
     let (mut found, now) = (NameScores::new(), now());
     for row in rows {
         if found.contains_key(&row.rrname) {

@@ -175,7 +175,7 @@ async fn context(
         } else {
             let threats = pages.threats(store)?;
             let mut scorer = pages.scorer.clone();
-            scorer.refresh_with(store, Arc::clone(&threats))?;
+            scorer.refresh_with(store, threats.threats())?;
             let near = compose::Around { threats: &threats, scorer: &scorer, now: now() };
             let made = compose::context(store, visit, &near, pages.hunt.as_ref(), out)?;
             send(&made, pages, headers, out);
