@@ -319,6 +319,17 @@ fn imitations_of_protected_names_are_found() {
         (Some("example.org"), Some("transposition"))
     );
     assert_eq!(said[1]["score"], 0);
+    // A list of popular names, with a public suffix in it as such lists have; the operator's own come first.
+    let top = home.write("top.csv", "1,paypal.com\n2,blogspot.com\n3,co.uk\n4,example.net\n");
+    let mut pdns = home.pdns();
+    pdns.args(["mimics", "--protect"]).arg(&list).arg("--top-list").arg(&top);
+    let ended = run(&mut pdns, &["paypa1.com", "exmaple.org"]);
+    let said = objects(&ended.stdout);
+    assert_eq!(
+        (&said[0]["target"], &said[1]["target"]),
+        (&json!("paypal.com"), &json!("example.org"))
+    );
+    assert!(ended.stderr.contains("left out of ") && ended.code == Some(0), "{}", ended.stderr);
     let list = home.write("ours", "bücher.example\n");
     let ended = run(home.pdns().args(["mimics", "--protect"]).arg(&list), &["bucher.example"]);
     assert_eq!(objects(&ended.stdout)[0]["target"], "xn--bcher-kva.example");
