@@ -187,6 +187,11 @@ fn names_that_belong_together_get_one_verdict() {
             (Some(3), Some(3), Some("benign")),
         ]
     );
+    // What a set has beyond the bound is told once, not name by name.
+    let input = format!("{}\nexample.com\n", "example.org\n".repeat(100_003));
+    let (code, out, err) = typed(&["classify", "--sets", "-"], &input);
+    assert_eq!((code, objects(&out).len(), &objects(&out)[0]["n"]), (Some(2), 2, &100_000.into()));
+    assert_eq!(err, "pdns: 3 names were left out, because a set has more than 100000\n");
 }
 
 #[test]
