@@ -460,3 +460,27 @@ fn squats_that_are_possible_are_listed() {
     assert_eq!((ended.code, objects(&ended.stdout).len()), (Some(0), 1));
     assert!(ended.stderr.contains("levelsquat names cannot be listed"), "{}", ended.stderr);
 }
+
+/// Those who made what is compiled in want to be named, or it is said that it was made for pdns.
+#[test]
+fn each_list_within_the_programs_is_in_the_notice() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let notice = fs::read_to_string(root.join("NOTICE")).unwrap();
+    let (mut due, mut lists) = (vec![root.join("src")], 0);
+    while let Some(path) = due.pop() {
+        if path.is_dir() {
+            due.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let ends = path.extension().and_then(OsStr::to_str);
+        if matches!(ends, Some("txt" | "bin")) {
+            let shown = path.strip_prefix(root).unwrap().display().to_string();
+            assert!(notice.contains(&shown), "{shown} is not in NOTICE");
+            lists += 1;
+        }
+    }
+    assert!(lists > 8, "{lists}");
+    for other in ["data/words.txt", "Public Suffix List", "unicode-security"] {
+        assert!(notice.contains(other), "{other} is not in NOTICE");
+    }
+}
