@@ -300,7 +300,7 @@ mod tests {
         let path = folder.path().join("protected.toml");
         let read = |text: &str| {
             fs::write(&path, text).unwrap();
-            let found = protected(&[path.clone()]);
+            let found = protected(std::slice::from_ref(&path));
             found.map_err(|error| {
                 with_causes(&error).rsplit_once("protected.toml: ").unwrap().1.to_owned()
             })

@@ -169,8 +169,8 @@ pub(super) fn nearest(scorer: &Scorer, facts: &Facts) -> Evidence {
     }
     let found = spread.filter_map(|one| {
         // The tags of the address itself have lines of their own in the ledger.
-        let nearest = scorer.threats.near(one.address, NEAREST).into_iter();
-        let near = nearest.filter(|near| near.square > 0).next()?;
+        let mut nearest = scorer.threats.near(one.address, NEAREST).into_iter();
+        let near = nearest.find(|near| near.square > 0)?;
         Some((nearness(one.address, &near), one.address, near))
     });
     let strongest = found.max_by(|(one, ..), (other, ..)| one.total_cmp(other));
