@@ -45,7 +45,7 @@ pub use mimic::{
 pub use model::Model;
 pub use new_sets::{DueSet, NewSets, SetKey};
 pub use parts::{MAX_MODEL, ModelError};
-pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
+pub use report::{CalibrationBin, DgaRate, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
 pub use score::{
     Band, Capped, EVIDENCE, Evidence, EvidenceKind, Group, Ledger, LedgerEntry, WATCH, Weights,
     WeightsError, age_strength, dga_strength, feed_strength, shared_strength,
