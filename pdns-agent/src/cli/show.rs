@@ -6,9 +6,10 @@ use super::query_args::{UsageError, subjects};
 use super::score::score_of;
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::config::score::ScoreFiles;
-use crate::query::{self, ProfileQuery, TagSet, scored_subject};
+use crate::query::{self, ProfileQuery, TagSet, Threats, scored_subject};
 use crate::render::{self, Format};
 use crate::store::{MAX_HISTORY, Options};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Prints the profile of one subject.
@@ -35,7 +36,9 @@ pub(super) fn show(
     let score = match scored_subject(&reading.subject) {
         // Without time left, there is no score.
         Ok(subject) if !stop() => {
-            scorer.refresh_with(&mut store, threats.threats()).map_err(cannot("read the store"))?;
+            scorer
+                .refresh_with(&mut store, Arc::new(Threats::of(&threats)))
+                .map_err(cannot("read the store"))?;
             Some(score_of(&mut store, &scorer, &subject, terminal.now)?)
         }
         _ => None,

@@ -8,7 +8,6 @@ mod names;
 mod nets;
 mod precedence;
 
-use super::near::Threats;
 use crate::name::{Name, NameBuf, ancestors};
 use crate::rdata::Target;
 use crate::record::{FactBuf, StoredRecord};
@@ -34,7 +33,6 @@ pub struct TagSet {
     names: OnceLock<Names>,
     v4: OnceLock<Nets<u32>>,
     v6: OnceLock<Nets<u128>>,
-    threats: OnceLock<Arc<Threats>>,
     rules: Arc<TagRules>,
     /// True if the store has any tag or indicator, though it may not be in this set.
     is_of_tagged_store: bool,
@@ -201,12 +199,6 @@ impl TagSet {
     #[must_use]
     pub(super) fn with_rules(tags: Vec<Tag>, rules: TagRules) -> Self {
         Self { rules: Arc::new(rules), ..Self::new(tags) }
-    }
-
-    /// Returns the threats on addresses, among which the nearest is sought.
-    #[must_use]
-    pub fn threats(&self) -> Arc<Threats> {
-        Arc::clone(self.threats.get_or_init(|| Arc::new(Threats::of(self))))
     }
 
     /// Returns all tags, by subject and kind.

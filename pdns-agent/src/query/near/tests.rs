@@ -194,7 +194,8 @@ fn threats_in_little_memory_are_as_near() {
             }
         };
         let tags: Vec<Tag> = (0..60).map(|_| tag(&mut random)).collect();
-        let (set, threats) = (TagSet::new(tags.clone()), TagSet::new(tags).threats());
+        let set = TagSet::new(tags);
+        let threats = Threats::of(&set);
         for limit in [1, 16, 100] {
             let from = address(&mut random);
             let (want, _) = near(&set, from, Some(TagKind::Threat), limit);
@@ -224,7 +225,7 @@ fn the_judges_own_verdicts_are_no_threats() {
     let by = |source: &str| {
         let tag = Tag::new(TagKind::Threat, subject.clone());
         let tag = Tag { source: source.to_owned(), listing: Some(Box::default()), ..tag };
-        TagSet::new(vec![tag]).threats().near("192.0.2.1".parse().unwrap(), 9).len()
+        Threats::of(&TagSet::new(vec![tag])).near("192.0.2.1".parse().unwrap(), 9).len()
     };
     assert_eq!((by("feed"), by("pdns-judge")), (1, 0));
 }

@@ -199,6 +199,7 @@ fn nearness(from: IpAddr, near: &NearThreat<'_>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Threats;
 
     #[test]
     fn near_threats_weigh_by_distance() {
@@ -214,7 +215,7 @@ mod tests {
         ] {
             let tags = threat(tagged);
             let from = from.parse().unwrap();
-            let threats = tags.threats();
+            let threats = Threats::of(&tags);
             let x = nearness(from, &threats.near(from, 1)[0]);
             assert!((x - want).abs() < 1e-6, "{tagged} {from}: {x}");
         }
@@ -231,7 +232,7 @@ mod tests {
         ] {
             let subject = TagSubject::address(one.parse().unwrap());
             let tags = TagSet::new(vec![Tag::new(TagKind::Threat, subject)]);
-            let threats = tags.threats();
+            let threats = Threats::of(&tags);
             let found = threats.near(other.parse().unwrap(), 1);
             assert!((found[0].distance() - want).abs() < 1e-4, "{one} {other}");
         }
