@@ -174,7 +174,7 @@ pub struct LongText {
 }
 
 impl Tag {
-    /// Who said it: its source, its author, or an analyst.
+    /// Its source, else its author, else `analyst`.
     #[must_use]
     pub fn said_by(&self) -> &str {
         let names = [self.source.as_str(), self.author.as_str()];

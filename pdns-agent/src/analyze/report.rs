@@ -59,7 +59,7 @@ pub struct Measured {
     pub as_dga: DgaRate,
 }
 
-/// How many names get the verdict `dga`.
+/// Shares of names with the verdict `dga`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct DgaRate {
     /// The limit, as log-odds at even prior.

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 pub struct Threats {
     v4: Family<u32>,
     v6: Family<u128>,
-    /// Who said so: a feed, or the author of a tag.
+    /// Origins: feeds, and authors of tags.
     authors: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl<A: Bits> Default for Family<A> {
 pub struct NearThreat<'t> {
     /// The address or prefix that is a threat.
     pub subject: TagSubject,
-    /// Who said so.
+    /// Its feed, or the author of its tag.
     pub author: &'t str,
     /// Since when, in seconds since the epoch; 0 if that is not known.
     pub since: u32,
