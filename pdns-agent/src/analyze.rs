@@ -39,13 +39,13 @@ pub use assess::{AlertClass, NameEvidence, Risk, imitates, looks, risk};
 pub use budget::{Budget, Decision, WINDOW};
 pub use generate::{Generated, generate};
 pub use mimic::{
-    KINDS, MAX_PROTECTED, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, NoSquats, Screen, Squat,
-    brands, imitable, squats,
+    KINDS, MAX_PROTECTED, MAX_SQUATS, MIMIC_LIMIT, Mimic, MimicIndex, MimicKind, NoSquats,
+    PossibleSquats, Screen, Squat, brands, imitable, squats,
 };
 pub use model::Model;
 pub use new_sets::{DueSet, NewSets, SetKey};
 pub use parts::{MAX_MODEL, ModelError};
-pub use report::{CalibrationBin, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
+pub use report::{CalibrationBin, DgaRate, GroupRates, Measured, NEW_NAMES, Rate, Report, SetRate};
 pub use score::{
     Band, Capped, EVIDENCE, Evidence, EvidenceKind, Group, Ledger, LedgerEntry, WATCH, Weights,
     WeightsError, age_strength, dga_strength, feed_strength, shared_strength,

@@ -135,6 +135,14 @@ pub enum CliError {
     /// Some lines of standard input were skipped; all others were answered.
     #[error("skipped {}", counted(*.0, "line that is not a subject", "lines that are not subjects"))]
     Lines(u64),
+    /// Sets have more names than are judged together; all were answered, without the rest of their names.
+    #[error("{} left out, because a set has more than {most}", counted(*.names, "name was", "names were"))]
+    LongSets {
+        /// Names that were left out.
+        names: u64,
+        /// Largest number of names of a set.
+        most: usize,
+    },
     /// A file cannot be written.
     #[error("cannot write {path}")]
     Write {

@@ -14,6 +14,7 @@ mod existing;
 mod follow;
 mod found;
 mod keep;
+mod known;
 mod lease;
 mod metrics;
 mod pause;

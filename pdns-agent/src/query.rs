@@ -55,7 +55,7 @@ pub use groups::{
     By, Group, GroupKey, GroupSort, Grouping, MAX_GROUPS, Totals, days, groups, groups_in,
 };
 pub use ip_labels::{Described, MAX_DESCRIBED, described};
-pub use near::{MAX_ON_ADDRESS, Near, OnAddress, near, on_address};
+pub use near::{MAX_ON_ADDRESS, Near, NearThreat, OnAddress, Threats, near, on_address};
 pub use order::{Each, MAX_SORTED, Passes, Sort};
 pub use owner::Owner;
 pub use page::{Cursor, MAX_PAGE, Pager, Rows};

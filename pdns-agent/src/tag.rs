@@ -174,6 +174,13 @@ pub struct LongText {
 }
 
 impl Tag {
+    /// Its source, else its author, else `analyst`.
+    #[must_use]
+    pub fn said_by(&self) -> &str {
+        let names = [self.source.as_str(), self.author.as_str()];
+        names.into_iter().find(|text| !text.is_empty()).unwrap_or("analyst")
+    }
+
     /// Returns true if it is an analyst's assessment.
     #[must_use]
     pub fn is_own(&self) -> bool {

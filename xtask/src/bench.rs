@@ -8,13 +8,15 @@
 
 pub(crate) mod report;
 
+use crate::python;
 use crate::sample;
 use crate::sample::row::Format;
-use crate::shell::{Need, REDIS, cargo, install, is_root, root, run};
+use crate::shell::{Need, REDIS, cargo, install, is_root, root, run, target};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const NAMES: u64 = 1_000_000;
 /// Number of occurrences of each name in the log of new names, so that all its records appear: in rows close
@@ -41,6 +43,9 @@ enum Part {
     Flood,
     /// Half of ten million names forgotten: memory, and what it costs those who write and ask
     Forget,
+    /// Names judged by their text: speed; and the quality of models beside Click Security's forest, where
+    /// `PDNS_TEST_DATA` has the lists
+    Names,
     /// All names of a store judged, and what following new names costs the store
     Judge,
     /// User-space cost of a response, and packets per second without loss, compared with dnscap and dumpcap
@@ -71,6 +76,7 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
                 }
                 Part::Flood => flood(&directory)?,
                 Part::Forget => forget(&directory)?,
+                Part::Names => names(&directory)?,
                 Part::Judge => judge(&directory)?,
                 Part::Capture => capture(&directory)?,
                 Part::Filter => filter(&directory)?,
@@ -163,6 +169,26 @@ fn flood(directory: &Path) -> anyhow::Result<()> {
 fn judge(directory: &Path) -> anyhow::Result<()> {
     one_million(directory)?;
     measure("judge", directory)
+}
+
+/// Measures the judgement of names by their text, and compares models on names that they have not seen.
+fn names(directory: &Path) -> anyhow::Result<()> {
+    measure("names", directory)?;
+    let data = std::env::var_os("PDNS_TEST_DATA").map(|folder| Path::new(&folder).join("dga"));
+    let Some(data) = data.filter(|data| data.join("train/dga.tsv").exists()) else {
+        eprintln!("models are not compared: PDNS_TEST_DATA has no dga/train/dga.tsv");
+        return Ok(());
+    };
+    python::install()?;
+    run(&mut cargo(&["build", "--release", "--package", "pdns-agent", "--bin", "pdns"]))?;
+    let out = directory.join("models.tsv");
+    run(Command::new(python::interpreter()?)
+        .arg(root().join("pdns-agent/benches/names/compare.py"))
+        .arg(target()?.join("release/pdns"))
+        .arg(data)
+        .arg(directory.join("names"))
+        .arg(&out))?;
+    report::publish(&root(), &out)
 }
 
 /// Generates a log of a million names for a store that the benchmark fills.

@@ -216,6 +216,10 @@ fn documents(stage: &Stage, version: &str) -> anyhow::Result<()> {
         .collect();
     let copyright = stage.source("copyright")?.replace("@MIT@", &indented.join("\n"));
     stage.write("usr/share/doc/pdns/copyright", &copyright, 0o644)?;
+    // The authors of the lists within the programs want to be named wherever these are.
+    let notice = root().join("pdns-agent/NOTICE");
+    let notice = fs::read_to_string(notice).context("cannot read pdns-agent/NOTICE")?;
+    stage.write("usr/share/doc/pdns/NOTICE", &notice, 0o644)?;
     stage.file("README.Debian", "usr/share/doc/pdns/README.Debian", 0o644)?;
     let date = said(Command::new("git").args(["log", "-1", "--format=%cD"]).current_dir(root()))?;
     let changelog = format!(

@@ -14,7 +14,7 @@ mod words;
 
 pub use index::{MAX_PROTECTED, MimicIndex};
 pub use screen::Screen;
-pub use squat::{NoSquats, Squat, imitable, squats};
+pub use squat::{MAX_SQUATS, NoSquats, PossibleSquats, Squat, imitable, squats};
 
 use crate::name::NameBuf;
 use std::fmt;

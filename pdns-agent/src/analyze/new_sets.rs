@@ -11,8 +11,9 @@ use std::net::IpAddr;
 const LEAST_ON_ADDRESS: usize = 5;
 /// New domains a day from which on an address is shared by strangers.
 const SHARED: usize = 160;
-/// Addresses that are remembered.
+/// Addresses that are remembered, and domains on all of them; a domain takes some hundred octets.
 const MAX_ADDRESSES: usize = 100_000;
+const MAX_DOMAINS: usize = 500_000;
 /// Seconds of one burst.
 const BURST: u32 = 600;
 /// Smallest number of generated names, and of suffixes, of a burst.
@@ -65,6 +66,8 @@ struct Burst {
 pub struct NewSets {
     addresses: HashMap<(IpAddr, u32), OnAddress>,
     order: VecDeque<(IpAddr, u32)>,
+    /// Number of domains on all addresses.
+    domains: usize,
     bursts: BTreeMap<u32, Burst>,
 }
 
@@ -76,8 +79,8 @@ impl NewSets {
             self.order.push_back(key);
             OnAddress { domains: BTreeSet::new(), due: LEAST_ON_ADDRESS }
         });
-        if set.domains.len() < SHARED {
-            set.domains.insert(domain.clone());
+        if set.domains.len() < SHARED && set.domains.insert(domain.clone()) {
+            self.domains += 1;
         }
         let count = set.domains.len();
         let is_due = count >= set.due && count < SHARED;
@@ -86,10 +89,10 @@ impl NewSets {
             let names = set.domains.iter().cloned().collect();
             DueSet { key: SetKey::Address(address, day), names, of: count }
         });
-        while self.order.len() > MAX_ADDRESSES {
-            if let Some(oldest) = self.order.pop_front() {
-                self.addresses.remove(&oldest);
-            }
+        while self.order.len() > MAX_ADDRESSES || self.domains > MAX_DOMAINS {
+            let Some(oldest) = self.order.pop_front() else { break };
+            let removed = self.addresses.remove(&oldest);
+            self.domains -= removed.map_or(0, |set| set.domains.len());
         }
         due
     }
@@ -205,6 +208,14 @@ mod tests {
             sets.failed(number * BURST, &name("a.com"), true);
         }
         assert!(sets.addresses.len() == MAX_ADDRESSES && sets.order.len() == MAX_ADDRESSES);
+        // A flood puts as many domains on each address as are not yet shared hosting.
+        for number in 0..600_000_u32 {
+            let address = IpAddr::V4((number / 150).into());
+            sets.on_address(address, 8, &name(&format!("n{number}.com")));
+        }
+        let domains: usize = sets.addresses.values().map(|set| set.domains.len()).sum();
+        assert_eq!((domains, sets.order.len()), (sets.domains, sets.addresses.len()));
+        assert!((400_000..=MAX_DOMAINS).contains(&domains), "{domains}");
         assert_eq!(sets.bursts.len(), MAX_BURSTS);
     }
 }

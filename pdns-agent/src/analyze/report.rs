@@ -18,6 +18,12 @@ const SETS: usize = 40_000;
 const REPORTED_SET: usize = 5;
 /// Sets drawn for each family.
 const FAMILY_SETS: usize = 1_000;
+/// Share of the good names, and of those of each large source, that the verdict `dga` may be said of. Long-tail names look
+/// more generated than popular ones: without the second bound, a list of mostly popular names would hide how many of the
+/// others get it.
+const MOST_DGA: (f64, f64) = (0.01, 0.012);
+/// Part of the good names from which on a source is large.
+const LARGE: f64 = 0.05;
 /// New names a day for which alerts are estimated.
 pub const NEW_NAMES: f64 = 100_000.0;
 
@@ -49,6 +55,21 @@ pub struct Measured {
     pub at_1: Rate,
     /// At a false positive rate of 0.1 %.
     pub at_01: Rate,
+    /// At the limit of the verdict `dga`.
+    pub as_dga: DgaRate,
+}
+
+/// Shares of names with the verdict `dga`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct DgaRate {
+    /// The limit, as log-odds at even prior.
+    pub limit: f64,
+    /// Share of the bad names.
+    pub tpr: f64,
+    /// Share of the good names.
+    pub fpr: f64,
+    /// Share of the good names of the large source that has most.
+    pub fpr_of_source: f64,
 }
 
 /// The rates of one family or one source of good names.
@@ -64,7 +85,9 @@ pub struct GroupRates {
     pub at_1: f64,
     /// Share above the limit of 0.1 %.
     pub at_01: f64,
-    /// The same for a model that was trained without the family.
+    /// Share with the verdict `dga`.
+    pub as_dga: f64,
+    /// Share above the limit of 1 %, of a model that was trained without the family.
     pub unseen_at_1: Option<f64>,
 }
 
@@ -116,9 +139,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Log-odds that 5 %, 1 % and 0.1 % of the good names exceed.
+    /// Log-odds that 5 % of the good names exceed, from which on the verdict is `dga`, and that 0.1 % exceed.
     pub(crate) fn limits(&self) -> [f64; 3] {
-        [self.limit_5, self.trained.at_1.limit, self.trained.at_01.limit]
+        let Measured { at_01, as_dga, .. } = self.trained;
+        [self.limit_5, as_dga.limit, at_01.limit.max(as_dga.limit)]
     }
 }
 
@@ -126,7 +150,7 @@ impl GroupRates {
     /// Alerts a day among [`NEW_NAMES`] names like those of a source, at the limit of verdict `dga`.
     #[must_use]
     pub fn alerts(&self) -> f64 {
-        self.at_1 * NEW_NAMES
+        self.as_dga * NEW_NAMES
     }
 }
 
@@ -185,7 +209,35 @@ fn measure(judged: &[Judged], seed: u64) -> Measured {
             limit,
         }
     };
-    Measured { auc: auc(&bad, &good), at_1: rate(0.01, rates.0), at_01: rate(0.001, rates.1) }
+    Measured {
+        auc: auc(&bad, &good),
+        at_1: rate(0.01, rates.0),
+        at_01: rate(0.001, rates.1),
+        as_dga: dga_rate(judged, &bad, &good),
+    }
+}
+
+/// The limit of the verdict `dga`: the lowest that keeps both bounds of [`MOST_DGA`].
+fn dga_rate(judged: &[Judged], bad: &[f64], good: &[f64]) -> DgaRate {
+    let groups = by_group(judged);
+    let is_large = |odds: &&Vec<f64>| odds.len() as f64 >= good.len() as f64 * LARGE;
+    let sources = groups.iter().filter(|((is_good, _), _)| *is_good).map(|(_, odds)| odds);
+    let large: Vec<Vec<f64>> = sources
+        .filter(is_large)
+        .map(|odds| {
+            let mut odds = odds.clone();
+            odds.sort_unstable_by(|a, b| b.total_cmp(a));
+            odds
+        })
+        .collect();
+    let of_sources = large.iter().map(|odds| limit(odds, MOST_DGA.1));
+    let limit = of_sources.fold(limit(good, MOST_DGA.0), f64::max);
+    DgaRate {
+        limit,
+        tpr: share_above(bad, limit),
+        fpr: share_above(good, limit),
+        fpr_of_source: large.iter().map(|odds| share_above(odds, limit)).fold(0.0, f64::max),
+    }
 }
 
 /// The limits of 1 % and 0.1 % in a resample of descending values. Only the upper twentieth is drawn: each value comes as
@@ -239,6 +291,7 @@ pub(crate) fn report(judged: &[Judged], unseen: &[Judged], names: &[String], see
         names: odds.len(),
         at_1: share_above(&odds, trained.at_1.limit),
         at_01: share_above(&odds, trained.at_01.limit),
+        as_dga: share_above(&odds, trained.as_dga.limit),
         unseen_at_1: out
             .and_then(|out| Some(share_above(unseen_groups.get(&key)?, out.at_1.limit))),
     });
@@ -324,4 +377,45 @@ pub(crate) fn sets(
         }
     });
     groups.collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the same numbers")]
+mod tests {
+    use super::*;
+
+    /// Good names of two sources with odds from 0 to 1, and bad ones with odds from 0.5 to 1.5.
+    fn judged(long_tail: u32, shift: f64) -> Vec<Judged> {
+        let one = |odds, is_bad, group| Judged { odds, is_bad, group };
+        let popular = (0..10_000).map(|at| one(f64::from(at) / 10_000.0, false, 0));
+        let tail =
+            (0..long_tail).map(|at| one(shift + f64::from(at) / f64::from(long_tail), false, 1));
+        let bad = (0..1_000).map(|at| one(0.5 + f64::from(at) / 1_000.0, true, 2));
+        popular.chain(tail).chain(bad).collect()
+    }
+
+    #[test]
+    fn a_source_that_looks_generated_sets_the_limit_of_the_verdict() {
+        let names = ["popular", "tail", "family"].map(str::to_owned);
+        let report = report(&judged(5_000, 0.1), &[], &names, 1);
+        let Measured { at_1, as_dga, .. } = report.trained;
+        assert!(as_dga.limit > at_1.limit, "{as_dga:?} {at_1:?}");
+        assert!((0.0115..=0.012).contains(&as_dga.fpr_of_source), "{as_dga:?}");
+        assert!(as_dga.fpr < 0.01 && as_dga.tpr < at_1.tpr, "{as_dga:?}");
+        let [unsure, dga, strict] = report.limits();
+        assert!(unsure < dga && dga <= strict && dga == as_dga.limit);
+        let tail = report.groups.iter().find(|group| group.name == "tail").unwrap();
+        assert!(tail.at_1 > 0.02 && tail.as_dga <= 0.012, "{tail:?}");
+        assert_eq!(tail.alerts(), tail.as_dga * NEW_NAMES);
+    }
+
+    #[test]
+    fn a_small_source_and_one_like_the_others_do_not_move_it() {
+        let names = ["popular", "tail", "family"].map(str::to_owned);
+        for judged in [judged(300, 0.1), judged(5_000, 0.0)] {
+            let trained = report(&judged, &[], &names, 1).trained;
+            assert_eq!(trained.as_dga.limit, trained.at_1.limit);
+            assert!((trained.as_dga.fpr - 0.01).abs() < 0.001, "{trained:?}");
+        }
+    }
 }

@@ -403,7 +403,7 @@ fn manifest(report: &Report, options: &TrainOptions) -> String {
     let Report { good, bad, generated, trained, unseen, .. } = report;
     text += &format!("good: {good}\nbad: {bad}\ngenerated: {generated}\n");
     for (name, measured) in [("trained", Some(trained)), ("unseen", unseen.as_ref())] {
-        if let Some(Measured { auc, at_1, at_01 }) = measured {
+        if let Some(Measured { auc, at_1, at_01, .. }) = measured {
             let (first, second) = (at_1.tpr, at_01.tpr);
             text +=
                 &format!("{name}: AUC {auc:.4}, TPR {first:.3} at FPR 1 %, {second:.3} at 0.1 %\n");

@@ -30,32 +30,32 @@ use tag::{ContrastArgs, NearArgs, TagCommand, WatchArgs};
 
 const EXAMPLES: &str = "\
 Examples:
-  pdns www.example.com              records of a name, what points at it, and failed questions
-  pdns 192.0.2.0/24                 names with an address in a prefix
-  pdns '*.example.com' --rrtype A,AAAA   all names below; .example.com is the name, too
-  pdns www.example.com --follow     its CNAMEs to their addresses, and the CNAMEs that lead to it
+  pdns www.example.com          records, what points at it, failed questions
+  pdns 192.0.2.0/24             names with an address in a prefix
+  pdns '*.example.com' -t A     all names below; .example.com is the name, too
+  pdns www.example.com --follow  CNAMEs to addresses, and those that lead here
   pdns find --contains login --seen-in 7d
   pdns find --regex '^[a-z0-9]{24,}\\.' --rrtype TXT
-  pdns subdomains example.com       how many names lie below each name below a domain
+  pdns subdomains example.com   how many names lie below each name below it
   pdns top --by domains --last-after 24h
   pdns new --list yesterday --by domains
   pdns parked --kind loopback,private
   pdns unanswered --outcome nxdomain --by domains
-  pdns lookup - < subjects.txt      one subject a line, answered in order
+  pdns lookup - < subjects.txt  one subject a line, answered in order
   pdns 192.0.2.7 --format csv > rows.csv
 
-Times are an age (24h, 7d), a date (2026-01-31), RFC 3339, or seconds since 1970; all in UTC.
---seen-in takes every row whose time from first to last sighting overlaps the span: with
---seen-in 2026-01-01..2026-01-31 a record first seen in 2025 and last seen in February is in.
+Times are an age (24h, 7d), a date (2026-01-31), RFC 3339, or seconds since 1970; all in UTC. \
+--seen-in takes every row whose time from first to last sighting overlaps the span: with \
+--seen-in 2026-01-01..2026-01-31 a record first seen in 2025 and last seen in February is in. \
 Containment is --first-after 2026-01-01 --last-before 2026-02-01.
 
-Names are shown and searched in lower case with \\DDD for each octet that is not printable ASCII.
+Names are shown and searched in lower case with \\DDD for each octet that is not printable ASCII. \
 COF is the passive DNS Common Output Format, draft-dulaunoy-dnsop-passive-dns-cof.
 
 Exit status: 0 found, 1 nothing found, 2 error.";
 
 const FIND: &str = "\
-All that is given must hold. Text is sought in names as they are shown: in lower case, with \\DDD
+All that is given must hold. Text is sought in names as they are shown: in lower case, with \\DDD \
 for each octet that is not printable ASCII. Globs and expressions match in any case.
 
 Examples:
@@ -65,7 +65,7 @@ Examples:
   pdns find --ttl-max 60 --last-after 24h --sort count";
 
 const SUBDOMAINS: &str = "\
-NAMES counts the names at and below each, RECORDS and COUNT their records and answers. Only records
+NAMES counts the names at and below each, RECORDS and COUNT their records and answers. Only records \
 that pass --rrtype and the time fences count. Without --sort the one with most names comes first.
 
 Examples:
@@ -74,7 +74,7 @@ Examples:
   pdns subdomains example.com --by depth --rrtype A,AAAA";
 
 const PARKED: &str = "\
-Kinds: unspecified, loopback, private, shared (100.64.0.0/10), link-local, documentation,
+Kinds: unspecified, loopback, private, shared (100.64.0.0/10), link-local, documentation, \
 parking-address, parking-name-server. Addresses of IPv4 are found within ::ffff:0:0/96, too.
 
 Examples:

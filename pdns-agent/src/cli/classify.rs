@@ -14,7 +14,7 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
 
-/// Largest number of names of one set; further ones are skipped.
+/// Largest number of names of one set; further ones are left out and counted.
 const MAX_SET: usize = 100_000;
 
 /// Judges names, or sets of names.
@@ -69,7 +69,7 @@ fn from_input(
     terminal: &mut Terminal<'_>,
 ) -> Result<Found, CliError> {
     let mut answer = Judgements::new(format, look);
-    let (mut number, mut skipped, mut set) = (0_u64, 0_u64, Vec::new());
+    let (mut number, mut skipped, mut beyond, mut set) = (0_u64, 0_u64, 0_u64, Vec::new());
     while let Some(text) = next_text(terminal.input, &mut number)? {
         if text.is_empty() && sets && !set.is_empty() {
             answer.set(&model.classify_set(&set), terminal.out).map_err(CliError::Output)?;
@@ -80,10 +80,7 @@ fn from_input(
         }
         match name(&text) {
             Ok(name) if sets && set.len() < MAX_SET => set.push(name),
-            Ok(_) if sets => {
-                skipped += 1;
-                terminal.say(format_args!("line {number} skipped: the set has {MAX_SET} names"));
-            }
+            Ok(_) if sets => beyond += 1,
             Ok(name) => {
                 let (classified, reasons) = model.explain(name.as_name());
                 answer
@@ -101,7 +98,15 @@ fn from_input(
         answer.set(&model.classify_set(&set), terminal.out).map_err(CliError::Output)?;
     }
     answer.end(terminal.out).map_err(CliError::Output)?;
-    if skipped > 0 { Err(CliError::Lines(skipped)) } else { Ok(Found::Something) }
+    match (skipped, beyond) {
+        (0, 0) => Ok(Found::Something),
+        (0, names) => Err(CliError::LongSets { names, most: MAX_SET }),
+        (skipped, 0) => Err(CliError::Lines(skipped)),
+        (skipped, names) => {
+            terminal.say(format_args!("{}", CliError::LongSets { names, most: MAX_SET }));
+            Err(CliError::Lines(skipped))
+        }
+    }
 }
 
 /// Reads a name: host names as they are, all other text as of a look-up. What is none of these may be a name with other

@@ -39,7 +39,9 @@ pub(super) fn man(directory: &Path, terminal: &mut Terminal<'_>) -> Result<Found
 fn page(command: &Command, name: &str, directory: &Path, pages: &mut u32) -> Result<(), CliError> {
     let path = directory.join(format!("{name}.1"));
     let mut text = Vec::new();
-    let command = command.clone().version(env!("CARGO_PKG_VERSION"));
+    // What the short help leaves out would have no description: a page is no short help.
+    let command = command.clone().mut_args(|arg| arg.hide_short_help(false));
+    let command = command.version(env!("CARGO_PKG_VERSION"));
     let title = Man::new(command.clone()).title(name.to_uppercase()).source("pdns");
     title.render(&mut text).map_err(|cause| wrong(&path, cause))?;
     atomic_file::write(&path, MODE, &text).map_err(|cause| wrong(&path, cause))?;

@@ -5,14 +5,27 @@ use super::classify::name;
 use super::lists::next_text;
 use super::{CliError, Found, Terminal};
 use crate::causes::with_causes;
-use crate::config::score::protected;
+use crate::config::score::{protected, protected_or_popular};
 use crate::name::Name;
 use crate::query::is_comment;
-use crate::render::{Format, Judgements};
+use crate::render::{Format, Judgements, counted};
 
 /// Compares names with protected ones.
 pub(super) fn mimics(asked: &Mimics, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
-    let index = protected(&asked.protect)?;
+    let index = match &asked.top_list {
+        None => protected(&asked.protect)?,
+        Some(path) => {
+            let (index, left_out) = protected_or_popular(&asked.protect, path)?;
+            if left_out > 0 {
+                let names = counted(left_out, "name is", "names are");
+                terminal.say(format_args!(
+                    "{names} left out of {}, because nothing can imitate public suffixes",
+                    path.display()
+                ));
+            }
+            index
+        }
+    };
     let format = terminal.format(asked.format, Format::Json);
     let mut answer = Judgements::new(format, terminal.look(Vec::new()));
     let mut compare = |name: Name<'_>, terminal: &mut Terminal<'_>| {

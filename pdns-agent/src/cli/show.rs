@@ -6,7 +6,7 @@ use super::query_args::{UsageError, subjects};
 use super::score::score_of;
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::config::score::ScoreFiles;
-use crate::query::{self, ProfileQuery, TagSet, scored_subject};
+use crate::query::{self, ProfileQuery, TagSet, Threats, scored_subject};
 use crate::render::{self, Format};
 use crate::store::{MAX_HISTORY, Options};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) fn show(
     taken_for(&text, &reading, terminal);
     let look = render_options(&mut store, terminal)?;
     let mut scorer = ScoreFiles::default().scorer()?;
-    let threats = Arc::new(TagSet::of_addresses(&mut store).map_err(cannot("read the tags"))?);
+    let threats = TagSet::of_addresses(&mut store).map_err(cannot("read the tags"))?;
     let end = asked.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     let stop = || end.is_some_and(|end| Instant::now() >= end);
     let query = ProfileQuery { subject: &reading.subject, at: None, stop: &stop };
@@ -36,7 +36,9 @@ pub(super) fn show(
     let score = match scored_subject(&reading.subject) {
         // Without time left, there is no score.
         Ok(subject) if !stop() => {
-            scorer.refresh_with(&mut store, threats).map_err(cannot("read the store"))?;
+            scorer
+                .refresh_with(&mut store, Arc::new(Threats::of(&threats)))
+                .map_err(cannot("read the store"))?;
             Some(score_of(&mut store, &scorer, &subject, terminal.now)?)
         }
         _ => None,

@@ -4,7 +4,7 @@ use super::args::analyze::Squats;
 use super::classify::name;
 use super::query_args::LIMIT;
 use super::{CliError, Found, Terminal, cannot, open};
-use crate::analyze::{MimicKind, NoSquats, imitable, squats};
+use crate::analyze::{MAX_SQUATS, MimicKind, NoSquats, PossibleSquats, imitable, squats};
 use crate::config::score::ScoreFiles;
 use crate::name::{Name, NameBuf, suffix};
 use crate::query::{SquatQuery, seen_squats};
@@ -60,7 +60,7 @@ pub(super) fn seen(
 pub(super) fn possible(asked: &Squats, terminal: &mut Terminal<'_>) -> Result<Found, CliError> {
     let domain = domain(asked, terminal)?;
     check_kinds(asked, "listed", &MimicKind::unlisted, terminal)?;
-    let all =
+    let PossibleSquats { all, is_cut } =
         squats(domain.as_name()).map_err(|cause| CliError::NoSquats(domain.clone(), cause))?;
     let format = terminal.format(asked.format, Format::Json);
     let limit = asked.limit.limit.unwrap_or(0);
@@ -77,6 +77,12 @@ pub(super) fn possible(asked: &Squats, terminal: &mut Terminal<'_>) -> Result<Fo
         answer.squat(squat, terminal.out).map_err(CliError::Output)?;
     }
     answer.end(terminal.out).map_err(CliError::Output)?;
+    if is_cut && is_asked(MimicKind::Homoglyph) {
+        terminal.say(format_args!(
+            "not all are listed: {domain} has more than {MAX_SQUATS}; of those with two look-alike characters exchanged, \
+             the rest is left out"
+        ));
+    }
     Ok(if shown > 0 { Found::Something } else { Found::Nothing })
 }
 

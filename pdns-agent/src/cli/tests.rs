@@ -221,6 +221,28 @@ fn typed(line: &str) -> Vec<String> {
     words
 }
 
+/// A paragraph that is broken by hand is broken again on a narrower terminal, with one or two words on every other line.
+#[test]
+fn help_is_broken_into_lines_by_the_terminal() {
+    let mut due = vec![Args::command(), crate::config::agent::Args::command()];
+    while let Some(mut command) = due.pop() {
+        due.extend(command.get_subcommands().cloned());
+        command.build();
+        let name = command.get_name().to_owned();
+        for help in [command.get_after_help(), command.get_after_long_help()] {
+            let text = help.map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2) {
+                let flows = |line: &str| !line.is_empty() && !line.starts_with(' ');
+                let is_broken = flows(pair[0]) && flows(pair[1]);
+                assert!(!is_broken, "{name}: {}\n{}", pair[0], pair[1]);
+            }
+            let example = lines.iter().find(|line| line.starts_with(' ') && line.len() > 80);
+            assert_eq!(example, None, "{name}");
+        }
+    }
+}
+
 #[test]
 fn the_help_of_each_question_has_examples_that_can_be_typed() {
     let mut command = Args::command();

@@ -27,6 +27,8 @@ const FACILITIES: &[(&str, u8)] = &[
 ];
 /// Smallest size of a file of events, and of a spool, in bytes.
 const LEAST_SIZE: u64 = 64 << 10;
+/// Largest number of rotated files: each is renamed at every rotation.
+const MOST_KEPT: u32 = 1_000;
 
 /// The section.
 #[derive(Clone, Debug, Deserialize)]
@@ -195,8 +197,14 @@ impl JudgeKeys {
     }
 }
 
-fn datasets(events: &[EventName]) -> Vec<Dataset> {
-    events.iter().map(|event| event.0).collect()
+/// The events of a section, of which there must be some: else they would go nowhere, and nobody would notice.
+fn datasets(section: &str, events: &[EventName]) -> Result<Vec<Dataset>, String> {
+    if events.is_empty() {
+        return Err(format!(
+            "{section}: events is empty: give first_seen, verdict or both, or leave the section out"
+        ));
+    }
+    Ok(events.iter().map(|event| event.0).collect())
 }
 
 fn large_enough(section: &str, size: Size) -> Result<u64, String> {
@@ -208,11 +216,14 @@ fn large_enough(section: &str, size: Size) -> Result<u64, String> {
 
 fn file(keys: &FileKeys, folder: &Path) -> Result<FileSink, String> {
     let path = keys.path.as_ref().ok_or("judge.file: path is missing")?;
+    if keys.keep > MOST_KEPT {
+        return Err(format!("judge.file: keep is {}: give 0 to {MOST_KEPT}", keys.keep));
+    }
     Ok(FileSink {
         path: folder.join(path),
         most: large_enough("judge.file", keys.max_bytes)?,
         keep: keys.keep,
-        datasets: datasets(&keys.events),
+        datasets: datasets("judge.file", &keys.events)?,
     })
 }
 
@@ -223,7 +234,7 @@ fn syslog(keys: &SyslogKeys, folder: &Path) -> Result<SyslogSink, String> {
         format!("judge.syslog: unknown facility {:?}: give {}", keys.facility, names.join(", "))
     })?;
     let socket = folder.join(&keys.socket);
-    Ok(SyslogSink { socket, facility, datasets: datasets(&keys.events) })
+    Ok(SyslogSink { socket, facility, datasets: datasets("judge.syslog", &keys.events)? })
 }
 
 fn webhook(keys: &WebhookKeys, folder: &Path) -> Result<WebhookSink, String> {
@@ -275,7 +286,7 @@ fn webhook(keys: &WebhookKeys, folder: &Path) -> Result<WebhookSink, String> {
         batch: keys.batch,
         spool: folder.join(&keys.spool),
         most: large_enough("judge.webhook", keys.max_bytes)?,
-        datasets: datasets(&keys.events),
+        datasets: datasets("judge.webhook", &keys.events)?,
     })
 }
 
@@ -338,6 +349,10 @@ mod tests {
             ("[file]", "judge.file: path is missing"),
             ("[file]\npath = 'x'\nmax_bytes = 1", "give at least 65536"),
             ("[file]\npath = 'x'\nevents = ['all']", "give first_seen or verdict"),
+            ("[file]\npath = 'x'\nevents = []", "judge.file: events is empty"),
+            ("[syslog]\nevents = []", "judge.syslog: events is empty"),
+            ("[webhook]\nurl = 'https://x.example'\nevents = []", "judge.webhook: events is empty"),
+            ("[file]\npath = 'x'\nkeep = 100000", "judge.file: keep is 100000: give 0 to 1000"),
             ("[syslog]\nfacility = 'x'", "unknown facility \"x\": give user, daemon"),
             ("[webhook]", "judge.webhook: url is missing"),
             ("[webhook]\nurl = 'ftp://x'", "judge.webhook: url is not a valid web address"),

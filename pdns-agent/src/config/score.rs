@@ -10,10 +10,12 @@ use crate::query::{
     ListError, ParkedList, Purpose, ScoreLists, Scorer, Subject, TopList, TopListError,
     is_host_text,
 };
+use serde::Deserialize;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use toml::Spanned;
 
 /// Folder of the files of all users of the machine.
 const FOLDER: &str = "/etc/pdns";
@@ -26,7 +28,8 @@ pub struct ScoreFiles {
     /// Weights of evidence [default: /etc/pdns/weights.toml, or those that come with pdns]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Protected names, the most important first [default: /etc/pdns/protected.txt, or well-known brands]
+    /// Protected names, the most important first [default: protected.toml and protected.txt in /etc/pdns, or well-known
+    /// brands]
     #[arg(long, value_name = "FILE")]
     pub protect: Option<PathBuf>,
     /// Popular names, the most popular first [default: /etc/pdns/top-list.txt, or none]
@@ -73,6 +76,9 @@ pub enum ScoreFileCause {
     /// An invalid list of popular names.
     #[error(transparent)]
     TopList(#[from] TopListError),
+    /// An invalid TOML file of protected names: place and reason.
+    #[error("{0}")]
+    Toml(String),
     /// An invalid list of protected names.
     #[error("line {line}: not a valid name")]
     Name {
@@ -153,7 +159,7 @@ impl ScoreFiles {
     }
 }
 
-/// The protected names of files; without any, of the file of all users of the machine, or else well-known brands.
+/// The protected names of files; without any, of the files of all users of the machine, or else well-known brands.
 ///
 /// # Errors
 /// [`ScoreFileError`] for the first file that cannot be used.
@@ -161,17 +167,55 @@ pub fn protected(files: &[PathBuf]) -> Result<MimicIndex, ScoreFileError> {
     Ok(protected_files(files)?.unwrap_or_else(|| MimicIndex::new(&brands())))
 }
 
-/// Indexes the protected names of all these files, or of the one in the folder; `None` if there is none.
+/// The same, with the names of a list of popular ones behind them; and how many of that list nothing can imitate, such as
+/// public suffixes, which such lists have.
+///
+/// # Errors
+/// [`ScoreFileError`] for the first file that cannot be used.
+pub fn protected_or_popular(
+    files: &[PathBuf],
+    popular: &Path,
+) -> Result<(MimicIndex, u64), ScoreFileError> {
+    let mut names = protected_names(files)?.unwrap_or_else(brands);
+    let mut left_out = 0;
+    read(Some(popular), "", |text| {
+        for name in TopList::parse(text)?.names() {
+            if suffix::registrable(name.as_name()).is_some() {
+                names.push(name.clone());
+            } else {
+                left_out += 1;
+            }
+        }
+        Ok(())
+    })?;
+    Ok((MimicIndex::new(&names), left_out))
+}
+
+/// Indexes the protected names of all these files, or of those in the folder; `None` if there is none.
 fn protected_files(files: &[PathBuf]) -> Result<Option<MimicIndex>, ScoreFileError> {
+    Ok(protected_names(files)?.map(|names| MimicIndex::new(&names)))
+}
+
+/// The protected names of all these files, or of those in the folder; `None` if there is none. A file whose name
+/// ends in `.toml` has them as `names`, another one a name on each line.
+fn protected_names(files: &[PathBuf]) -> Result<Option<Vec<NameBuf>>, ScoreFileError> {
     let mut all = None;
-    let named = files.iter().map(|file| Some(file.as_path()));
-    for file in named.chain(files.is_empty().then_some(None)) {
-        read(file, "protected.txt", |text| {
-            all.get_or_insert_with(Vec::new).extend(names(text)?);
+    let mut add = |file: Option<&Path>, usual: &str| {
+        let is_toml = file.unwrap_or(Path::new(usual)).extension().is_some_and(|end| end == "toml");
+        read(file, usual, |text| {
+            let found = if is_toml { names_of_toml(text)? } else { names(text)? };
+            all.get_or_insert_with(Vec::new).extend(found);
             Ok(())
-        })?;
+        })
+    };
+    for file in files {
+        add(Some(file), "")?;
     }
-    Ok(all.map(|names| MimicIndex::new(&names)))
+    if files.is_empty() {
+        add(None, "protected.toml")?;
+        add(None, "protected.txt")?;
+    }
+    Ok(all)
 }
 
 /// Reads a file, if one is named or exists in the folder.
@@ -196,28 +240,52 @@ fn names(text: &str) -> Result<Vec<NameBuf>, ScoreFileCause> {
     let mut names = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         let text = text.split(['#', '\t', ',']).next().unwrap_or_default().trim();
-        if !is_host_text(text) {
-            return Err(ScoreFileCause::NotHost(line));
+        if !text.is_empty() {
+            names.push(protected_name(line, text)?);
         }
-        if text.is_empty() {
-            continue;
-        }
-        let name = if text.is_ascii() {
-            NameBuf::parse(text).map_err(|cause| ScoreFileCause::Name { line, cause })?
-        } else {
-            // In Unicode, as people write it.
-            match Subject::read(text, Purpose::LookUp).map(|reading| reading.subject) {
-                Ok(Subject::Name(name)) => name,
-                _ => return Err(ScoreFileCause::NotHost(line)),
-            }
-        };
-        // It would protect nothing.
-        if suffix::registrable(name.as_name()).is_none() || text.parse::<IpAddr>().is_ok() {
-            return Err(ScoreFileCause::NoDomain(line));
-        }
-        names.push(name);
     }
     if names.is_empty() { Err(ScoreFileCause::NothingProtected) } else { Ok(names) }
+}
+
+/// A TOML file of protected names.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProtectedKeys {
+    names: Vec<Spanned<String>>,
+}
+
+/// The names of a TOML file.
+fn names_of_toml(text: &str) -> Result<Vec<NameBuf>, ScoreFileCause> {
+    let keys: ProtectedKeys = toml::from_str(text)
+        .map_err(|error| ScoreFileCause::Toml(super::toml_error::toml_error(text, &error)))?;
+    let line = |start: usize| text.get(..start).map_or(1, |before| before.lines().count().max(1));
+    let names = keys.names.iter().map(|name| {
+        // The quotation mark is on the line of the name.
+        protected_name(line(name.span().start + 1), name.get_ref().trim())
+    });
+    let names = names.collect::<Result<Vec<NameBuf>, ScoreFileCause>>()?;
+    if names.is_empty() { Err(ScoreFileCause::NothingProtected) } else { Ok(names) }
+}
+
+/// A protected name, on a line.
+fn protected_name(line: usize, text: &str) -> Result<NameBuf, ScoreFileCause> {
+    if !is_host_text(text) {
+        return Err(ScoreFileCause::NotHost(line));
+    }
+    let name = if text.is_ascii() {
+        NameBuf::parse(text).map_err(|cause| ScoreFileCause::Name { line, cause })?
+    } else {
+        // In Unicode, as people write it.
+        match Subject::read(text, Purpose::LookUp).map(|reading| reading.subject) {
+            Ok(Subject::Name(name)) => name,
+            _ => return Err(ScoreFileCause::NotHost(line)),
+        }
+    };
+    // It would protect nothing.
+    if suffix::registrable(name.as_name()).is_none() || text.parse::<IpAddr>().is_ok() {
+        return Err(ScoreFileCause::NoDomain(line));
+    }
+    Ok(name)
 }
 
 #[cfg(test)]
@@ -225,6 +293,39 @@ mod tests {
     use super::*;
     use crate::causes::with_causes;
     use std::fs;
+
+    #[test]
+    fn protected_names_may_be_in_toml() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("protected.toml");
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            let found = protected(std::slice::from_ref(&path));
+            found.map_err(|error| {
+                with_causes(&error).rsplit_once("protected.toml: ").unwrap().1.to_owned()
+            })
+        };
+        let index = read(
+            "# ours\nnames = [\n  'my-bank.example', # the bank\n  'm\u{fc}nchen.example',\n]\n",
+        );
+        let name = NameBuf::parse("my-bank-login.example").unwrap();
+        let index = index.unwrap();
+        let found = index.find(name.as_name());
+        assert_eq!(found.first().unwrap().target, "my-bank.example");
+        for (text, told) in [
+            ("names = [\n'a.example',\n'a..b'\n]", "line 3: not a valid name"),
+            ("names = ['a.example', '!!']", "line 1: not the name of a host"),
+            ("names = [\n\n'com']", "line 3: not a domain"),
+            ("names = ['']", "line 1: not "),
+            ("names = []", "no name is in it"),
+            ("protected = ['a.example']", "line 1, column 1: unknown field `protected`"),
+            ("names = 'a.example'", "line 1, column 9: invalid type"),
+            ("a.example\n", "line 1, column 10: "),
+        ] {
+            let error = read(text).err().unwrap();
+            assert!(error.starts_with(told), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn an_invalid_file_is_named_with_its_line() {

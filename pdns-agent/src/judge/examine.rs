@@ -4,6 +4,7 @@ use super::Knowledge;
 use super::candidate::Candidate;
 use super::found::{Found, all_tags, has_feed_trust, is_own_trust, names, read, tags_of};
 use super::keep::Kept;
+use super::known::KnownDomains;
 use super::lease::Lease;
 use super::settings::{FirstSeen, JudgeSettings};
 use super::state::State;
@@ -29,8 +30,6 @@ const TOGETHER: usize = 1_000;
 const MAX_YOUNG: usize = 500_000;
 /// Domains of failed names that are remembered.
 const MAX_FAILED: usize = 1_000_000;
-/// Domains that are remembered as known: some 500 MB of them.
-const MAX_KNOWN: usize = 50_000_000;
 
 /// Events with their data set.
 pub(super) type Events = Vec<(Dataset, String)>;
@@ -40,7 +39,7 @@ pub(super) struct Examiner<'k> {
     knowledge: &'k Knowledge,
     settings: &'k JudgeSettings,
     /// Hashes of the domains of all names that were judged.
-    known: HashSet<u64>,
+    known: KnownDomains,
     /// Domains that were new in the last time, with the score of their verdict; 0 without one.
     young: HashMap<u64, u8>,
     /// Domains of failed names.
@@ -70,7 +69,7 @@ impl<'k> Examiner<'k> {
         Self {
             knowledge,
             settings,
-            known: HashSet::new(),
+            known: KnownDomains::default(),
             young: HashMap::new(),
             failed: HashSet::new(),
             sets: NewSets::default(),
@@ -102,7 +101,7 @@ impl<'k> Examiner<'k> {
             };
         }
         for hash in step.known {
-            self.known.remove(&hash);
+            self.known.remove(hash);
         }
         for hash in step.failed {
             self.failed.remove(&hash);
@@ -120,9 +119,7 @@ impl<'k> Examiner<'k> {
     /// Takes the names of a text, one on each line, as known.
     pub(super) fn know(&mut self, store: &Store, text: &[u8]) {
         for name in names(text) {
-            if let Some(domain) = owned_domain(name)
-                && self.known.len() < MAX_KNOWN
-            {
+            if let Some(domain) = owned_domain(name) {
                 self.known.insert(store.router().hasher().name(domain));
             }
         }
@@ -179,7 +176,7 @@ impl<'k> Examiner<'k> {
             return Ok(());
         };
         let hash = store.router().hasher().name(domain);
-        let is_first = !self.known.contains(&hash) && !self.young.contains_key(&hash);
+        let is_first = !self.known.contains(hash) && !self.young.contains_key(&hash);
         self.first_seen(store, state, found, &on_it, is_first, now, events);
         self.hits(store, state, found, &on_it, is_first, now, events)?;
         if is_first {
@@ -187,7 +184,7 @@ impl<'k> Examiner<'k> {
                 self.young.clear();
             }
             self.set_young(hash, 0);
-            if self.known.len() < MAX_KNOWN && self.known.insert(hash) {
+            if self.known.insert(hash) {
                 self.step.known.push(hash);
             }
         }
@@ -243,7 +240,7 @@ impl<'k> Examiner<'k> {
             self.failed.clear();
         }
         // A domain that has records is there; only some of its names are not.
-        if self.known.contains(&hash) || !self.failed.insert(hash) {
+        if self.known.contains(hash) || !self.failed.insert(hash) {
             return Ok(());
         }
         self.step.failed.push(hash);

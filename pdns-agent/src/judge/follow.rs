@@ -4,7 +4,7 @@ use super::backlog::Backlog;
 use super::examine::{Events, Examiner};
 use super::existing::judge_existing;
 use super::found::names;
-use super::lease::Lease;
+use super::lease::{Lease, RENEW};
 use super::metrics::JudgeMetrics;
 use super::pause::Pause;
 use super::position::{Ends, carry, take};
@@ -100,6 +100,7 @@ impl From<SinkError> for StepFailure {
 
 /// Everything that a judge has besides the store.
 struct Judge<'k, 'o> {
+    options: &'k Options,
     settings: &'k JudgeSettings,
     knowledge: &'k Knowledge,
     mode: Mode,
@@ -146,6 +147,7 @@ pub fn run(
     }
     let takes_first_seen = sinks.takes(Dataset::FirstSeen);
     let mut judge = Judge {
+        options,
         settings,
         knowledge,
         mode,
@@ -162,15 +164,15 @@ pub fn run(
         pending: None,
         flushed: Instant::now(),
     };
-    judge.run(options)?;
+    judge.run()?;
     Ok(judge.summary)
 }
 
 impl Judge<'_, '_> {
-    fn run(&mut self, options: &Options) -> Result<(), JudgeError> {
+    fn run(&mut self) -> Result<(), JudgeError> {
         let mut pause = Pause::default();
         while !self.is_stopped() {
-            let opened = Store::open(options);
+            let opened = Store::open(self.options);
             let mut store = match opened {
                 Ok(store) => store,
                 Err(error) if self.has_worked && error.retry() != Retry::Never => {
@@ -233,6 +235,19 @@ impl Judge<'_, '_> {
         let until = Instant::now() + time;
         while !self.is_stopped() && Instant::now() < until {
             thread::sleep(NAP.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Waits until the next look at the store, and keeps the lease, which ends sooner than a long interval.
+    fn wait(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        let begin = Instant::now();
+        loop {
+            let left = self.settings.interval.saturating_sub(begin.elapsed());
+            if left.is_zero() || self.is_stopped() {
+                return Ok(());
+            }
+            self.sleep(left.min(RENEW));
+            self.renew(store)?;
         }
     }
 
@@ -374,17 +389,20 @@ impl Judge<'_, '_> {
             days = now / DAY - first.min(now / DAY) + 1,
             "the store lost names or was repaired, judging the last days again"
         );
-        let mut found: Vec<(u32, NameBuf)> = Vec::new();
-        for day in first..=now / DAY {
-            store.reader().new_on(day, &mut |name, time| {
-                found.push((time, name.to_buf()));
-                if found.len() < MAX_AGAIN {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            })?;
-        }
+        let mut found = self.lease.held_during(self.options, now, || {
+            let mut found: Vec<(u32, NameBuf)> = Vec::new();
+            for day in first..=now / DAY {
+                store.reader().new_on(day, &mut |name, time| {
+                    found.push((time, name.to_buf()));
+                    if found.len() < MAX_AGAIN {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    }
+                })?;
+            }
+            Ok::<_, StoreError>(found)
+        })?;
         found.sort_unstable_by(|one, other| other.cmp(one));
         let found: Vec<NameBuf> = found.into_iter().map(|(_, name)| name).collect();
         let mut next = self.state.clone();
@@ -426,11 +444,13 @@ impl Judge<'_, '_> {
                     }
                     self.metrics.publish(&self.state, self.now());
                     match progress {
-                        JudgeProgress::Worked => {}
+                        JudgeProgress::Worked => continue,
                         JudgeProgress::Idle if self.mode.once => return Ok(Ended::Done),
-                        JudgeProgress::Idle => self.sleep(self.settings.interval),
+                        JudgeProgress::Idle => match self.wait(store) {
+                            Ok(()) => continue,
+                            Err(error) => error.into(),
+                        },
                     }
-                    continue;
                 }
                 Err(failure) => failure,
             };
@@ -462,7 +482,9 @@ impl Judge<'_, '_> {
     /// Judges everything that is there, and goes on behind it.
     fn all(&mut self, store: &mut Store) -> Result<(), StepFailure> {
         let ends = Ends::read(store)?;
-        let existing = judge_existing(self.knowledge, store, self.stop)?;
+        let existing = self.lease.held_during(self.options, self.now(), || {
+            judge_existing(self.knowledge, store, self.stop)
+        })?;
         if self.is_stopped() {
             return Ok(());
         }

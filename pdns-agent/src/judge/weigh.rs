@@ -7,12 +7,11 @@ use super::Knowledge;
 use super::candidate::Candidate;
 use crate::analyze::{AlertClass, EvidenceKind, LedgerEntry};
 use crate::name::Name;
-use crate::query::{Assessment, Scorer, TagSet, assess_stored};
+use crate::query::{Assessment, Scorer, assess_stored};
 use crate::store::{Store, StoreError};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Time for which the tags on addresses, among which the nearest threat is sought, are kept in memory.
+/// Time for which the threats on addresses, among which the nearest is sought, are kept in memory.
 const KEPT: Duration = Duration::from_mins(10);
 /// Least contribution, in nats, that is told beside the text of the name.
 const TOLD: f64 = 0.1;
@@ -97,10 +96,7 @@ impl Weigher {
     ) -> Result<Assessment, StoreError> {
         let mut reader = store.reader();
         if self.refreshed.is_none_or(|at| at.elapsed() >= KEPT) {
-            // Not two sets at a time: feeds have millions of addresses.
-            self.scorer.refresh_with(&mut reader, Arc::default())?;
-            let threats = Arc::new(TagSet::of_addresses(&mut reader)?);
-            self.scorer.refresh_with(&mut reader, threats)?;
+            self.scorer.refresh(&mut reader)?;
             self.refreshed = Some(Instant::now());
         }
         assess_stored(&mut reader, &self.scorer, name, is_new, now)

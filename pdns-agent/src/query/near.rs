@@ -6,6 +6,8 @@
 //! shown beside the distance. A prefix is as near as the nearest of its addresses on which its tag is in
 //! effect: the part of a threat's prefix that a nearer tag trusts is not a threat.
 
+mod threats;
+
 use super::order::TopN;
 use super::tags::{Bits, Nets, TagSet, TaggedNet};
 use super::{Extent, on_addresses};
@@ -16,6 +18,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
+pub use threats::{NearThreat, Threats};
 
 /// Maximum number of records of one address to read when counting its names; they take 0.2 s.
 pub const MAX_ON_ADDRESS: usize = 50_000;
@@ -41,10 +44,15 @@ impl Near<'_> {
     /// Returns the distance.
     #[must_use]
     pub fn distance(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "at most 8 * 65535^2, below 2^53")]
-        let square = self.square as f64;
-        square.sqrt()
+        distance(self.square)
     }
+}
+
+/// Returns the distance of which this is the square.
+fn distance(square: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "at most 8 * 65535^2, below 2^53")]
+    let square = square as f64;
+    square.sqrt()
 }
 
 /// Names of an address in the store.
@@ -68,10 +76,15 @@ pub fn near(
     kind: Option<TagKind>,
     limit: usize,
 ) -> (Vec<Near<'_>>, bool) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => nearest(tags, tags.v4(), address.to_bits(), kind, limit),
-        IpAddr::V6(address) => nearest(tags, tags.v6(), address.to_bits(), kind, limit),
-    }
+    let (found, is_cut) = match address.to_canonical() {
+        IpAddr::V4(address) => nearest(tags.v4(), address.to_bits(), kind, limit),
+        IpAddr::V6(address) => nearest(tags.v6(), address.to_bits(), kind, limit),
+    };
+    let found = found.into_iter().filter_map(|placed| {
+        let RankedTag { square, shared: Reverse(shared), place, there } = placed;
+        Some(Near { tag: tags.tags().get(place)?, address: there, square, shared })
+    });
+    (found.collect(), is_cut)
 }
 
 /// A tag with its sort key; the tags of a set are sorted by subject and kind.
@@ -83,14 +96,13 @@ struct RankedTag {
     there: IpAddr,
 }
 
-/// Returns the nearest tags of one family.
-fn nearest<'t, A: Point>(
-    tags: &'t TagSet,
+/// Returns the nearest tags of one family, and true if the limit left any out.
+fn nearest<A: Point>(
     nets: &Nets<A>,
     from: A,
     kind: Option<TagKind>,
     limit: usize,
-) -> (Vec<Near<'t>>, bool) {
+) -> (Vec<RankedTag>, bool) {
     let is_wanted = |net: &TaggedNet<A>| kind.is_none_or(|kind| kind == net.kind);
     let mut nearest = TopN::new(if limit == 0 { usize::MAX } else { limit });
     // Tags beyond the bound are not among the nearest.
@@ -116,11 +128,7 @@ fn nearest<'t, A: Point>(
         }
     }
     let cut = passed || nearest.overflowed();
-    let found = nearest.into_sorted().into_iter().filter_map(|placed| {
-        let RankedTag { square, shared: Reverse(shared), place, there } = placed;
-        Some(Near { tag: tags.tags().get(place)?, address: there, square, shared })
-    });
-    (found.collect(), cut)
+    (nearest.into_sorted(), cut)
 }
 
 /// Returns the nearest address of a tagged prefix on which the tag is in effect; `None` if nearer tags override

@@ -20,12 +20,11 @@ pub use collect::Reach;
 pub use facts::{AddressFacts, AddressUse, Facts};
 pub use new::{NewScores, ScoredNew, score_new};
 
-use super::{ScoreLists, Subject, TagSet, TopList};
+use super::{ScoreLists, Subject, TagSet, Threats, TopList};
 use crate::analyze::{Exempts, Ledger, MimicIndex, Model, ModelError, Weights, brands};
 use crate::indicator::JUDGE_SOURCE;
 use crate::name::{Name, NameBuf};
 use crate::store::{Reader, StoreError};
-use crate::tag::Tag;
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,8 +44,8 @@ pub struct Scorer {
     pub exempts: Arc<Exempts>,
     /// The operator's list of popular names, if there is one.
     pub top: Option<Arc<TopList>>,
-    /// Tags and indicators on addresses, among which the nearest threat is sought.
-    threats: Arc<TagSet>,
+    /// Threats on addresses, among which the nearest is sought.
+    threats: Arc<Threats>,
     /// The first day of the store, in seconds since 1970; `None` for an empty store.
     store_since: Option<u32>,
     reach: Reach,
@@ -77,31 +76,26 @@ impl Scorer {
         })
     }
 
-    /// Reads what all scores share from the store: the tags on addresses, and its first day. Call it once, and again
+    /// Reads what all scores share from the store: the threats on addresses, and its first day. Call it once, and again
     /// when tags have changed.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn refresh(&mut self, store: &mut Reader<'_>) -> Result<(), StoreError> {
-        let threats = TagSet::of_addresses(store)?;
+        let threats = Threats::load(store)?;
         self.refresh_with(store, Arc::new(threats))
     }
 
-    /// Like [`Scorer::refresh`], with tags on addresses that were read before.
+    /// Like [`Scorer::refresh`], with threats that were read before.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn refresh_with(
         &mut self,
         store: &mut Reader<'_>,
-        threats: Arc<TagSet>,
+        threats: Arc<Threats>,
     ) -> Result<(), StoreError> {
-        let is_of_judge = |tag: &Tag| tag.source == JUDGE_SOURCE;
-        self.threats = if threats.tags().iter().any(is_of_judge) {
-            Arc::new(Arc::unwrap_or_clone(threats).without_source(JUDGE_SOURCE))
-        } else {
-            threats
-        };
+        self.threats = threats;
         let first = store.days()?.first_key_value().map(|(&day, _)| day);
         self.store_since = first.map(|day| day.saturating_mul(super::DAY));
         Ok(())

@@ -127,6 +127,15 @@ impl TopList {
         Ok(list)
     }
 
+    /// The names, the most popular first.
+    #[must_use]
+    pub fn names(&self) -> Vec<&NameBuf> {
+        let mut names: Vec<(&NameBuf, u32)> =
+            self.ranks.iter().map(|(name, rank)| (name, *rank)).collect();
+        names.sort_unstable_by_key(|(_, rank)| *rank);
+        names.into_iter().map(|(name, _)| name).collect()
+    }
+
     /// The rank of a domain, from 1.
     #[must_use]
     pub fn rank(&self, domain: Name<'_>) -> Option<u32> {
@@ -165,6 +174,8 @@ mod tests {
             [rank("example.com"), rank("example.net"), rank("a.example")],
             [Some(1), Some(3), None]
         );
+        let names: Vec<String> = list.names().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["example.com", "example.org", "example.net"]);
         assert_eq!(TopList::parse("a.example\n1,a..b\n"), Err(TopListError(2)));
         assert_eq!(TopList::parse("a.example\n!! nonsense ??\n"), Err(TopListError(2)));
     }

@@ -407,7 +407,7 @@ impl TagRules {
 }
 
 /// Returns the time, in seconds since the epoch: indicators end and age.
-fn now() -> u32 {
+pub(super) fn now() -> u32 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX)
 }

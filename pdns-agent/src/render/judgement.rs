@@ -369,6 +369,7 @@ pub fn training(
         ("AUC", Kind::Number),
         ("FOUND AT 1 % FPR", Kind::Words),
         ("AT 0.1 % FPR", Kind::Words),
+        ("AS DGA", Kind::Number),
     ];
     let measured = [("trained on", Some(&report.trained)), ("left out", report.unseen.as_ref())];
     let rate = |rate: &crate::analyze::Rate| {
@@ -386,10 +387,18 @@ pub fn training(
             format!("{:.4}", measured.auc),
             rate(&measured.at_1),
             rate(&measured.at_01),
+            percent(measured.as_dga.tpr),
         ])
     });
     write(&head, rows.collect(), look, out)?;
-    writeln!(out, "\nIntervals: 95 %, bootstrap.\n")?;
+    let as_dga = report.trained.as_dga;
+    writeln!(
+        out,
+        "\nIntervals: 95 %, bootstrap. AS DGA: with this verdict, which {} of the good labels get,\n\
+         and {} of those of the large source that has most.\n",
+        percent(as_dga.fpr),
+        percent(as_dga.fpr_of_source)
+    )?;
     groups(report, look, out)?;
     let head = [
         ("P", Kind::Fixed),
@@ -444,6 +453,7 @@ fn groups(report: &Report, look: &RenderOptions, out: &mut dyn Write) -> io::Res
         ("LABELS", Kind::Number),
         ("AT 1 %", Kind::Number),
         ("AT 0.1 %", Kind::Number),
+        ("AS DGA", Kind::Number),
         ("ALERTS A DAY", Kind::Number),
     ];
     let rows = report.groups.iter().filter(|group| !group.is_bad).map(|group| {
@@ -452,6 +462,7 @@ fn groups(report: &Report, look: &RenderOptions, out: &mut dyn Write) -> io::Res
             group.names.to_string(),
             percent(group.at_1),
             percent(group.at_01),
+            percent(group.as_dga),
             format!("{:.0}", group.alerts()),
         ]
     });

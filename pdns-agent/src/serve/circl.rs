@@ -158,7 +158,7 @@ fn scores(
     out: &Out,
 ) -> Result<(NameScores, bool), StoreError> {
     let mut scorer = pages.scorer.clone();
-    let threats = pages.threats(store)?;
+    let threats = pages.tagged(store)?.threats;
     scorer.refresh_with(store, threats)?;
     let (mut found, now) = (NameScores::new(), now());
     for row in rows {

@@ -173,10 +173,10 @@ async fn context(
             let made = compose::section(store, &visit.asked.subject, section, after, out)?;
             send(&made, pages, headers, out);
         } else {
-            let threats = pages.threats(store)?;
+            let tagged = pages.tagged(store)?;
             let mut scorer = pages.scorer.clone();
-            scorer.refresh_with(store, Arc::clone(&threats))?;
-            let near = compose::Around { threats: &threats, scorer: &scorer, now: now() };
+            scorer.refresh_with(store, tagged.threats)?;
+            let near = compose::Around { threats: &tagged.tags, scorer: &scorer, now: now() };
             let made = compose::context(store, visit, &near, pages.hunt.as_ref(), out)?;
             send(&made, pages, headers, out);
         }

@@ -5,7 +5,7 @@
 pub(super) mod hunt;
 pub(super) mod session;
 
-use crate::query::{Scorer, TagSet};
+use crate::query::{Scorer, TagSet, Threats};
 use crate::store::{Reader, StoreError};
 use hunt::HuntUrl;
 use session::Sessions;
@@ -25,7 +25,14 @@ pub(super) struct Pages {
     pub(super) is_secure: bool,
     /// Models, lists and weights of scores.
     pub(super) scorer: Scorer,
-    threats: Mutex<Option<(Instant, Arc<TagSet>)>>,
+    tagged: Mutex<Option<(Instant, TaggedAddresses)>>,
+}
+
+/// The tags and indicators on addresses, and the threats among them, of which scores seek the nearest.
+#[derive(Clone)]
+pub(super) struct TaggedAddresses {
+    pub(super) tags: Arc<TagSet>,
+    pub(super) threats: Arc<Threats>,
 }
 
 impl std::fmt::Debug for Pages {
@@ -43,23 +50,24 @@ impl Pages {
             ancestors: ancestors.collect(),
             is_secure: settings.tls.is_some() || settings.behind_proxy,
             scorer: settings.scorer.clone(),
-            threats: Mutex::default(),
+            tagged: Mutex::default(),
         }
     }
 
-    /// Returns the tags and indicators on addresses, from memory if they have not changed: the nearest threat is sought
-    /// among them.
-    pub(super) fn threats(&self, store: &mut Reader<'_>) -> Result<Arc<TagSet>, StoreError> {
-        let known = self.threats.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((at, threats)) = known
+    /// Returns the tags and indicators on addresses, from memory if they have not changed.
+    pub(super) fn tagged(&self, store: &mut Reader<'_>) -> Result<TaggedAddresses, StoreError> {
+        let known = self.tagged.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, tagged)) = known
             && at.elapsed() < KEPT
-            && threats.is_current(store)?
+            && tagged.tags.is_current(store)?
         {
-            return Ok(threats);
+            return Ok(tagged);
         }
-        let threats = Arc::new(TagSet::of_addresses(store)?);
-        let kept = Some((Instant::now(), Arc::clone(&threats)));
-        *self.threats.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-        Ok(threats)
+        let tags = TagSet::of_addresses(store)?;
+        let threats = Arc::new(Threats::of(&tags));
+        let tagged = TaggedAddresses { tags: Arc::new(tags), threats };
+        let kept = Some((Instant::now(), tagged.clone()));
+        *self.tagged.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok(tagged)
     }
 }

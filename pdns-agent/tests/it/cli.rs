@@ -579,6 +579,13 @@ fn the_manual_and_completions_come_of_the_same_definitions() {
         let text = fs::read_to_string(folder.join(page)).unwrap();
         assert!(text.contains(".TH") && text.contains(part), "{page}: {text}");
     }
+    // What only the long help has is described, too.
+    let text = fs::read_to_string(folder.join("pdns-judge.1")).unwrap();
+    for part in
+        ["What every key begins with", "User name for Redis", "File that holds the password"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     for shell in ["bash", "zsh", "fish"] {
         let text = run(&mut site.pdns(), &["admin", "completions", shell]).with(&[0]);
         assert!(text.contains("unanswered") && text.contains("regex"), "{text}");

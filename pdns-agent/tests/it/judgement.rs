@@ -187,6 +187,11 @@ fn names_that_belong_together_get_one_verdict() {
             (Some(3), Some(3), Some("benign")),
         ]
     );
+    // What a set has beyond the bound is told once, not name by name.
+    let input = format!("{}\nexample.com\n", "example.org\n".repeat(100_003));
+    let (code, out, err) = typed(&["classify", "--sets", "-"], &input);
+    assert_eq!((code, objects(&out).len(), &objects(&out)[0]["n"]), (Some(2), 2, &100_000.into()));
+    assert_eq!(err, "pdns: 3 names were left out, because a set has more than 100000\n");
 }
 
 #[test]
@@ -319,6 +324,17 @@ fn imitations_of_protected_names_are_found() {
         (Some("example.org"), Some("transposition"))
     );
     assert_eq!(said[1]["score"], 0);
+    // A list of popular names, with a public suffix in it as such lists have; the operator's own come first.
+    let top = home.write("top.csv", "1,paypal.com\n2,blogspot.com\n3,co.uk\n4,example.net\n");
+    let mut pdns = home.pdns();
+    pdns.args(["mimics", "--protect"]).arg(&list).arg("--top-list").arg(&top);
+    let ended = run(&mut pdns, &["paypa1.com", "exmaple.org"]);
+    let said = objects(&ended.stdout);
+    assert_eq!(
+        (&said[0]["target"], &said[1]["target"]),
+        (&json!("paypal.com"), &json!("example.org"))
+    );
+    assert!(ended.stderr.contains("left out of ") && ended.code == Some(0), "{}", ended.stderr);
     let list = home.write("ours", "bücher.example\n");
     let ended = run(home.pdns().args(["mimics", "--protect"]).arg(&list), &["bucher.example"]);
     assert_eq!(objects(&ended.stdout)[0]["target"], "xn--bcher-kva.example");
@@ -380,8 +396,12 @@ fn all_that_dnstwist_makes_is_listed() {
     let mut kinds = BTreeSet::new();
     for domain in domains {
         let name = NameBuf::parse(domain).unwrap();
-        let ours: BTreeSet<String> =
-            squats(name.as_name()).unwrap().iter().map(|squat| squat.name.to_string()).collect();
+        let ours: BTreeSet<String> = squats(name.as_name())
+            .unwrap()
+            .all
+            .iter()
+            .map(|squat| squat.name.to_string())
+            .collect();
         for (kind, names) in said[domain].as_object().unwrap() {
             kinds.insert(kind.clone());
             let missing: Vec<&Value> = names
@@ -414,6 +434,13 @@ fn squats_that_are_possible_are_listed() {
         "pdns: names that imitate paypal.com, the domain of www.paypal.com\n\
          pdns: cut off after 3 names, there are more; --limit N or --limit 0 shows them\n"
     );
+    // What is beyond the bound is not left out in silence.
+    let long = format!("{}.com", "b".repeat(45));
+    let ended = possible(&[&long]);
+    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 200_000));
+    assert!(ended.stderr.contains("not all are listed"), "{}", ended.stderr);
+    let ended = possible(&[&long, "--kind", "omission"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     let ended = possible(&["com"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("com is not a domain that can be imitated"), "{}", ended.stderr);
@@ -432,4 +459,28 @@ fn squats_that_are_possible_are_listed() {
     let ended = possible(&["paypal.com", "--kind", "levelsquat,tld-swap", "--limit", "1"]);
     assert_eq!((ended.code, objects(&ended.stdout).len()), (Some(0), 1));
     assert!(ended.stderr.contains("levelsquat names cannot be listed"), "{}", ended.stderr);
+}
+
+/// Those who made what is compiled in want to be named, or it is said that it was made for pdns.
+#[test]
+fn each_list_within_the_programs_is_in_the_notice() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let notice = fs::read_to_string(root.join("NOTICE")).unwrap();
+    let (mut due, mut lists) = (vec![root.join("src")], 0);
+    while let Some(path) = due.pop() {
+        if path.is_dir() {
+            due.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let ends = path.extension().and_then(OsStr::to_str);
+        if matches!(ends, Some("txt" | "bin")) {
+            let shown = path.strip_prefix(root).unwrap().display().to_string();
+            assert!(notice.contains(&shown), "{shown} is not in NOTICE");
+            lists += 1;
+        }
+    }
+    assert!(lists > 8, "{lists}");
+    for other in ["data/words.txt", "Public Suffix List", "unicode-security"] {
+        assert!(notice.contains(other), "{other} is not in NOTICE");
+    }
 }

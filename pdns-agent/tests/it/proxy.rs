@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// An error that takes the place of replies.
@@ -27,6 +28,8 @@ pub(crate) struct Proxy {
     directory: TempDir,
     fault: Arc<Mutex<Option<Fault>>>,
     cut: Arc<Mutex<Option<usize>>>,
+    /// What a command has to hold to wait until it is released.
+    held: Arc<Mutex<Option<&'static [u8]>>>,
     is_closed: Arc<AtomicBool>,
 }
 
@@ -40,6 +43,8 @@ impl Proxy {
         let cut = Arc::new(Mutex::new(None));
         let (faults, closed) = (Arc::clone(&fault), Arc::clone(&is_closed));
         let cuts = Arc::clone(&cut);
+        let held = Arc::new(Mutex::new(None));
+        let holds = Arc::clone(&held);
         thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
                 if closed.load(Ordering::Relaxed) {
@@ -47,10 +52,11 @@ impl Proxy {
                 }
                 let (behind, faults) = (behind.clone(), Arc::clone(&faults));
                 let cut = *cuts.lock().unwrap();
-                thread::spawn(move || pass_on(client, &behind, &faults, cut));
+                let holds = Arc::clone(&holds);
+                thread::spawn(move || pass_on(client, &behind, &faults, cut, &holds));
             }
         });
-        Self { directory, fault, cut, is_closed }
+        Self { directory, fault, cut, held, is_closed }
     }
 
     /// The URL that `--redis` takes.
@@ -70,6 +76,16 @@ impl Proxy {
     /// Cuts a connection behind its first commands from now on: this many are passed on, and answered.
     pub(crate) fn cut_after(&self, commands: usize) {
         *self.cut.lock().unwrap() = Some(commands);
+    }
+
+    /// Has commands with this in them wait from now on, each on its connection.
+    pub(crate) fn hold(&self, holds: &'static [u8]) {
+        *self.held.lock().unwrap() = Some(holds);
+    }
+
+    /// Passes on what waits.
+    pub(crate) fn release(&self) {
+        *self.held.lock().unwrap() = None;
     }
 
     /// Cuts no connection from now on.
@@ -102,6 +118,7 @@ fn pass_on(
     behind: &Path,
     fault: &Mutex<Option<Fault>>,
     cut: Option<usize>,
+    held: &Mutex<Option<&'static [u8]>>,
 ) -> Option<()> {
     let server = UnixStream::connect(behind).ok()?;
     let (mut to_client, mut to_server) = (client.try_clone().ok()?, server.try_clone().ok()?);
@@ -110,6 +127,13 @@ fn pass_on(
         let command = element(&mut client)?;
         if cut == Some(passed) {
             return None;
+        }
+        let waits = || {
+            let held = *held.lock().unwrap();
+            held.is_some_and(|holds| memchr::memmem::find(&command, holds).is_some())
+        };
+        while waits() {
+            thread::sleep(Duration::from_millis(5));
         }
         let mut slot = fault.lock().unwrap();
         let hit = slot.as_mut().filter(|fault| {

@@ -39,6 +39,10 @@ test "$(stat -c '%U:%G %a' /etc/pdns/feeds)" = "root:pdns-intel 2750"
 if systemctl is-active pdns-agent || systemctl is-active pdns-serve; then exit 1; fi
 ok "installed: the store runs, the agent and the server wait for an administrator"
 
+grep -q 'Public Suffix List' /usr/share/doc/pdns/NOTICE
+grep -q 'Marcin Ulikowski' /usr/share/doc/pdns/NOTICE
+ok "whoever made the lists within the programs is named"
+
 test "$(stat -c '%U %a' /var/lib/pdns)" = "pdns-redis 700"
 test "$(stat -c '%U:%G %a' /run/pdns/redis.sock)" = "pdns-redis:pdns 770"
 test "$(stat -c '%U %a' /run/pdns/redis.conf)" = "pdns-redis 600"

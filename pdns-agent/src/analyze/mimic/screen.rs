@@ -263,7 +263,7 @@ mod tests {
             let index = MimicIndex::new(std::slice::from_ref(&protected));
             let screen = Screen::new(protected.as_name()).unwrap();
             let (mut alike, mut all) = (0, 0);
-            for squat in squats(protected.as_name()).unwrap() {
+            for squat in squats(protected.as_name()).unwrap().all {
                 let found = index.find(squat.name.as_name());
                 all += 1;
                 if found.first().is_some_and(|mimic| mimic.score >= MIMIC_LIMIT) {

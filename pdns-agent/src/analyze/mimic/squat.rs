@@ -12,8 +12,8 @@ use crate::name::suffix::{has_listed, registrable};
 use crate::name::{MAX_LABEL, Name, NameBuf};
 use std::collections::BTreeSet;
 
-/// Largest number of names; two exchanged look-alikes in a long label make more.
-pub(super) const MAX_SQUATS: usize = 200_000;
+/// Largest number of names; two exchanged look-alikes in a label of some 50 letters make more.
+pub const MAX_SQUATS: usize = 200_000;
 
 /// A name that would imitate another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,12 +24,23 @@ pub struct Squat {
     pub name: NameBuf,
 }
 
+/// The names that would imitate a domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PossibleSquats {
+    /// The names, by kind.
+    pub all: Vec<Squat>,
+    /// True if there are more than [`MAX_SQUATS`]. Those that are left out have two exchanged look-alikes, and are of kind
+    /// [`MimicKind::Homoglyph`].
+    pub is_cut: bool,
+}
+
 /// Collects names, each once, by the first kind that makes it.
 struct Squats<'n> {
     suffix: &'n str,
     label: &'n str,
     seen: BTreeSet<String>,
     all: Vec<Squat>,
+    is_cut: bool,
 }
 
 /// Reason why nothing that would imitate a domain can be listed.
@@ -78,12 +89,12 @@ pub fn imitable(name: Name<'_>) -> Result<(), NoSquats> {
     imitated(name).map(drop)
 }
 
-/// The names that would imitate the registrable domain of a name, by kind; at most 200,000. Of a label in Unicode, those
-/// that would imitate what it looks like.
+/// The names that would imitate the registrable domain of a name; at most [`MAX_SQUATS`]. Of a label in Unicode, those that
+/// would imitate what it looks like.
 ///
 /// # Errors
 /// [`NoSquats`] for a domain that nothing would imitate.
-pub fn squats(name: Name<'_>) -> Result<Vec<Squat>, NoSquats> {
+pub fn squats(name: Name<'_>) -> Result<PossibleSquats, NoSquats> {
     let (text, is_idn) = imitated(name)?;
     let scored = Scored::new(name);
     let (text, suffix) = (text.as_str(), suffix(scored.registrable));
@@ -92,6 +103,7 @@ pub fn squats(name: Name<'_>) -> Result<Vec<Squat>, NoSquats> {
         label: text,
         seen: BTreeSet::from([scored.registrable.to_string()]),
         all: Vec::new(),
+        is_cut: false,
     };
     if is_idn {
         squats.put_name(MimicKind::Homoglyph, &format!("{text}.{suffix}"));
@@ -102,8 +114,9 @@ pub fn squats(name: Name<'_>) -> Result<Vec<Squat>, NoSquats> {
     squats.cyrillic();
     squats.sounds();
     squats.look_alikes();
-    squats.all.sort_unstable();
-    Ok(squats.all)
+    let Squats { mut all, is_cut, .. } = squats;
+    all.sort_unstable();
+    Ok(PossibleSquats { all, is_cut })
 }
 
 impl Squats<'_> {
@@ -114,13 +127,14 @@ impl Squats<'_> {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         };
-        if self.all.len() >= MAX_SQUATS
-            || !name.split('.').all(is_valid)
-            || self.seen.contains(name)
-        {
+        if !name.split('.').all(is_valid) || self.seen.contains(name) {
             return;
         }
         if let Ok(parsed) = NameBuf::parse(name) {
+            if self.all.len() >= MAX_SQUATS {
+                self.is_cut = true;
+                return;
+            }
             self.seen.insert(name.to_owned());
             self.all.push(Squat { kind, name: parsed });
         }
@@ -294,11 +308,11 @@ impl Squats<'_> {
             self.put_unicode(MimicKind::Homoglyph, text);
         }
         for text in &once {
-            if self.all.len() >= MAX_SQUATS {
-                return;
-            }
             for text in looking_alike(text) {
                 self.put_unicode(MimicKind::Homoglyph, &text);
+                if self.is_cut {
+                    return;
+                }
             }
         }
     }
@@ -338,6 +352,7 @@ mod tests {
         let name = NameBuf::parse(name).unwrap();
         squats(name.as_name())
             .unwrap()
+            .all
             .into_iter()
             .map(|squat| (squat.name.to_string(), squat.kind))
             .collect()
@@ -400,7 +415,7 @@ mod tests {
     fn what_imitates_is_found_again() {
         let target = NameBuf::parse("paypal.com").unwrap();
         let index = MimicIndex::new(&[NameBuf::parse("example.org").unwrap(), target.clone()]);
-        let all = squats(target.as_name()).unwrap();
+        let all = squats(target.as_name()).unwrap().all;
         let is_found = |squat: &&Squat| {
             index
                 .find(squat.name.as_name())
@@ -429,8 +444,26 @@ mod tests {
             let name = NameBuf::parse(name).unwrap();
             assert_eq!(squats(name.as_name()), Err(why), "{name}");
         }
-        let long = format!("{}.example", "m".repeat(63));
-        assert!(made(&long).len() <= MAX_SQUATS);
         assert!(made("a.example").len() > 100);
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_and_has_two_look_alikes() {
+        let of = |label: &str| {
+            let name = NameBuf::parse(&format!("{label}.com")).unwrap();
+            squats(name.as_name()).unwrap()
+        };
+        assert!(!of("mercedes-benz").is_cut);
+        let label = "b".repeat(45);
+        let found = of(&label);
+        assert!(found.is_cut);
+        assert_eq!(found.all.len(), MAX_SQUATS);
+        let listed: BTreeSet<String> =
+            found.all.iter().map(|squat| squat.name.to_string()).collect();
+        for text in looking_alike(&label) {
+            let Ok(text) = idna::domain_to_ascii(&text) else { continue };
+            let is_listed = listed.contains(&format!("{text}.com"));
+            assert!(is_listed || text.len() > MAX_LABEL, "{text}");
+        }
     }
 }

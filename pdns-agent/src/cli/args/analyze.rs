@@ -9,33 +9,33 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
 pub(in super::super) const CLASSIFY: &str = "\
-The label that the owner of a domain chose is scored: of www.example.co.uk it is example. P is the
-probability that it is generated if as many names are generated as are not; BAYES and FOREST are its two
-parts. dga is said of a label that scores as high as 1 in 100 ordinary names, unsure up to 1 in 20;
+The label that the owner of a domain chose is scored: of www.example.co.uk it is example. P is the \
+probability that it is generated if as many names are generated as are not; BAYES and FOREST are its two \
+parts. dga is said of a label that scores as high as 1 in 100 ordinary names, unsure up to 1 in 20; \
 too_short of five characters and less, idn of internationalised labels, which are not scored.
 
-Names of new dictionary algorithms look like names that people choose and are not found. Names of
-advertising, tracking and CDNs look generated, and so do initials and pinyin. One name is a hint,
+Names of new dictionary algorithms look like names that people choose and are not found. Names of \
+advertising, tracking and CDNs look generated, and so do initials and pinyin. One name is a hint, \
 several are evidence: give names that belong together as a set, an empty line after each.
 
 Examples:
   pdns classify kdjfhgqwz.com www.example.com
-  pdns new --list yesterday --by domains --format plain | cut -f1 | pdns classify -
+  pdns new --list yesterday --by domains -f plain | cut -f1 | pdns classify -
   printf '%s\\n' kdjfhg.com qpzmvw.net ljxwkq.org | pdns classify --sets -
   pdns classify --model my.model --format json - < names.txt
 
 Exit status: 0 judged, 2 error.";
 
 pub(in super::super) const SCORE: &str = "\
-A score is a sum of evidence in nats (natural log-odds), from a prior of 1 threat in 100 names, made a
-number from 0 to 100. Bands: low up to 29, watch up to 59, suspicious up to 84, bad from 85. The ledger
-shows what each piece of evidence adds, why, and whose word it is; what is not known adds nothing and is
+A score is a sum of evidence in nats (natural log-odds), from a prior of 1 threat in 100 names, made a \
+number from 0 to 100. Bands: low up to 29, watch up to 59, suspicious up to 84, bad from 85. The ledger \
+shows what each piece of evidence adds, why, and whose word it is; what is not known adds nothing and is \
 listed as unknown. Nothing outside the store is asked. Verdicts of the judge (pdns-judge) do not count.
 
-Weights are set by hand, not fitted: a score sorts what to look at first, it proves nothing. TTLs, TLDs
+Weights are set by hand, not fitted: a score sorts what to look at first, it proves nothing. TTLs, TLDs \
 and nearness are weak evidence; age is that of the first sighting here, not of the registration.
 
---new ranks names by text, tags and lists, and reads the store for the 1,000 that stand out and for 50
+--new ranks names by text, tags and lists, and reads the store for the 1,000 that stand out and for 50 \
 domains with many new names. With --by domains, a domain counts as new with its first name.
 
 Examples:
@@ -47,18 +47,19 @@ Examples:
 Exit status: 0 scored, 1 nothing is new, 2 error.";
 
 pub(in super::super) const TRAIN: &str = "\
-A line is a name, and behind a tab or comma its family or source, which only the report uses; the name of
-the file is taken where there is none. # begins a comment, and a first line that starts with domain, name
+A line is a name, and behind a tab or comma its family or source; the name of \
+the file is taken where there is none. The verdict dga is said of 1 in 100 of all ordinary names at most, and of 1.2 in \
+100 of those of each source that has a twentieth of them. # begins a comment, and a first line that starts with domain, name \
 or host is a header. The same lists and options give the same file, octet by octet.
 
 Labels in the shapes of published algorithms are added to the bad names; --generated 0 adds none.
 
---from-tags takes the tags of analysts alone, neither feeds nor the judge. A threat need not be generated:
+--from-tags takes the tags of analysts alone, neither feeds nor the judge. A threat need not be generated: \
 tag for this purpose, or check the names first (pdns tag list).
 
 Examples:
   pdns train --good top-sites.txt --bad dga.tsv --out my.model
-  pdns train --good a.tsv b.tsv --bad dga.tsv --out my.model --format json > report.json
+  pdns train --good a.tsv b.tsv --bad dga.tsv --out my.model -f json > rep.json
   pdns train --from-tags --good top-sites.txt --bad dga.tsv --out my.model
   pdns classify --model my.model kdjfhgqwz.com
 
@@ -82,33 +83,33 @@ pub struct Classify {
 }
 
 pub(in super::super) const MIMICS: &str = "\
-A name is compared with protected ones: by characters that look or sound alike, one or two edits, words
-around the name, other suffixes, and the name as a label of another domain. The score says how alike both
-are, from 0 to 100; from 80 on it is worth a look. It says nothing about who owns the name: many honest
+A name is compared with protected ones: by characters that look or sound alike, one or two edits, words \
+around the name, other suffixes, and the name as a label of another domain. The score says how alike both \
+are, from 0 to 100; from 80 on it is worth a look. It says nothing about who owns the name: many honest \
 names are alike. A protected name and all below it imitate nobody.
 
 Examples:
   pdns mimics paypa1.com login.paypal.com.host17.top
-  pdns mimics --protect our-names.txt - < new-names.txt
-  pdns new --list yesterday --by domains --format plain | cut -f1 | pdns mimics -
+  pdns mimics --protect our-names.txt --top-list top.csv - < new-names.txt
+  pdns new --list yesterday --by domains -f plain | cut -f1 | pdns mimics -
 
 Exit status: 0 compared, 2 error.";
 
 pub(in super::super) const SQUATS: &str = "\
-All names in the store are compared with the domain, as pdns mimics does; those that are 80 and more alike
-are shown, the likeliest first, and those that never resolved last. Names below a domain that is an
-imitation itself are counted with it. Names of the same owner are left out: all addresses and CNAME targets
+All names in the store are compared with the domain, as pdns mimics does; those that are 80 and more alike \
+are shown, the likeliest first, and those that never resolved last. Names below a domain that is an \
+imitation itself are counted with it. Names of the same owner are left out: all addresses and CNAME targets \
 of the name are those of the domain, and few domains have them, or a CNAME of the domain leads to it.
 
---possible lists names that would imitate the domain, seen or not, and does not read the store. The kinds
-are those of dnstwist, and combosquat, plural and soundsquat. Names that have the domain as a label
+--possible lists names that would imitate the domain, seen or not, and does not read the store. The kinds \
+are those of dnstwist, and combosquat, plural and soundsquat. Names that have the domain as a label \
 (levelsquat), and those that differ in two characters (two-edits), are not listed.
 
 Examples:
   pdns squats example.com
   pdns squats example.com --kind homoglyph,cyrillic
   pdns squats example.com --own --limit 0 --format json
-  pdns squats example.com --possible --format json | jq -r .name > watch-list.txt
+  pdns squats example.com --possible -f json | jq -r .name > watch-list.txt
 
 Exit status: 0 found, 1 nothing found, 2 error.";
 
@@ -118,10 +119,14 @@ pub struct Mimics {
     /// Names; - reads them from standard input, one a line
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-    /// List of protected names, the most important first; may be repeated [default: /etc/pdns/protected.txt, or
-    /// well-known brands]
+    /// List of protected names, the most important first; may be repeated [default: protected.toml and
+    /// protected.txt in /etc/pdns, or well-known brands]
     #[arg(long, value_name = "FILE")]
     pub protect: Vec<PathBuf>,
+    /// Popular names, the most popular first, which are protected, too: of two that are as like, those of --protect
+    /// are given first
+    #[arg(long, value_name = "FILE")]
+    pub top_list: Option<PathBuf>,
     /// How to write what is found [default: table on a terminal, json elsewhere]
     #[arg(long, short = 'f', value_name = "FORMAT", value_parser = super::profile_formats())]
     pub format: Option<crate::render::Format>,

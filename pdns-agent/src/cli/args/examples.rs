@@ -10,7 +10,7 @@ Examples:
   pdns lookup - --format csv < subjects.txt";
 
 pub(super) const SHOW: &str = "\
-Of each part the latest 25 rows are shown; the numbers are of up to 50000 rows that are read, and say so
+Of each part the latest 25 rows are shown; the numbers are of up to 50000 rows that are read, and say so \
 where there are more.
 
 Examples:
@@ -39,7 +39,7 @@ Examples:
   pdns unanswered --outcome servfail --last-after 1h --rrtype MX";
 
 pub(super) const NEAR: &str = "\
-The distance is Euclidean: octets of an IPv4 address, or groups of 16 bits of an IPv6 address, are its coordinates. A
+The distance is Euclidean: octets of an IPv4 address, or groups of 16 bits of an IPv6 address, are its coordinates. A \
 prefix is as near as its nearest address.
 
 Examples:
@@ -67,7 +67,7 @@ Examples:
 
 pub(super) const TAG_SET: &str = "\
 Examples:
-  pdns tag set threat evil.example .bad.example 192.0.2.0/25 --note 'seen in case 17'
+  pdns tag set threat evil.example .bad.example 192.0.2.0/25 --note 'case 17'
   pdns tag set trust www.example.com --source 'our own'";
 
 pub(super) const TAG_CLEAR: &str = "\

@@ -9,35 +9,35 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
 pub(super) const EXPORT: &str = "\
-For sensors. zeek-intel and the data sets of Suricata know names and no domains: for a tag on
-.example.com they list example.com and the names below it that the store has, at most 10000 of each
-domain, and say so when there are more. So does hosts. A name that a nearer tag says the opposite of
-is left out. suricata-dataset, suricata-ndjson and hosts leave out addresses, suricata-iprep leaves
-out names. In zeek-intel only what is tagged as a threat asks for a notice. --rules FILE writes rules
+For sensors. zeek-intel and the data sets of Suricata know names and no domains: for a tag on \
+.example.com they list example.com and the names below it that the store has, at most 10000 of each \
+domain, and say so when there are more. So does hosts. A name that a nearer tag says the opposite of \
+is left out. suricata-dataset, suricata-ndjson and hosts leave out addresses, suricata-iprep leaves \
+out names. In zeek-intel only what is tagged as a threat asks for a notice. --rules FILE writes rules \
 that load a list into Suricata, --categories FILE the second file that suricata-iprep needs.
 
-ip-descriptions needs no tag: of each IPv4 address with records it has the name that was counted
+ip-descriptions needs no tag: of each IPv4 address with records it has the name that was counted \
 most, but tagged addresses and names first, and takes --last-after and the other fences.
 
-For resolvers. rpz, unbound and dnsmasq answer NXDOMAIN and always let trusted subjects pass. unbound
-and dnsmasq know only domains with all below: a threat on a single name is left out, and below a
+For resolvers. rpz, unbound and dnsmasq answer NXDOMAIN and always let trusted subjects pass. unbound \
+and dnsmasq know only domains with all below: a threat on a single name is left out, and below a \
 trusted name everything passes.
 
-For others. stix and misp have the records of each subject, at most 50. csv, jsonl, stix and misp hold
-back what may not go to the community: TLP stronger than green. A tag has no TLP and counts as
-default_tlp of pdns.toml, which is amber unless set. --max-tlp amber includes it. identity in
+For others. stix and misp have the records of each subject, at most 50. csv, jsonl, stix and misp hold \
+back what may not go to the community: TLP stronger than green. A tag has no TLP and counts as \
+default_tlp of pdns.toml, which is amber unless set. --max-tlp amber includes it. identity in \
 pdns.toml is the name under which stix and misp speak.
 
-With --out, FILE is replaced by rename, and only when something changed, so that nobody who watches
+With --out, FILE is replaced by rename, and only when something changed, so that nobody who watches \
 it reads it in vain. When nothing is found it is left with its head alone, or empty.
 
 Examples:
-  pdns export --tag threat --format zeek-intel --out /var/lib/pdns-export/threats.intel
+  pdns export --tag threat --format zeek-intel --out threats.intel
   pdns export --tag threat --format zeek-intel --url https://pdns.example.net
-  pdns export --tag threat --tag interest --format suricata-dataset --out pdns-threat.lst
-  pdns export --tag threat --format suricata-iprep --out ip.list --categories categories.txt
+  pdns export --tag threat --tag interest -f suricata-dataset --out pdns.lst
+  pdns export --tag threat -f suricata-iprep --out ip.list --categories cat.txt
   pdns export --tag threat --format rpz --zone rpz.example.net --out rpz.zone
-  pdns export --tag threat --format stix --seen --max-tlp amber --out threats.json
+  pdns export --tag threat -f stix --seen --max-tlp amber --out threats.json
   pdns export --tag threat --format misp-feed --out /var/www/feed
   pdns export --format ip-descriptions --last-after 30d --limit 20000";
 

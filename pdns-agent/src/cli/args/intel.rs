@@ -10,22 +10,22 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 const IMPORT: &str = "\
-What the source no longer lists ends: at once, or after --lifetime. --add keeps it. Of each import its
+What the source no longer lists ends: at once, or after --lifetime. --add keeps it. Of each import its \
 source keeps when it was, what it changed, and the digest of the file: pdns intel history NAME.
 
-Not accepted as threats are names and addresses for special use, public suffixes, names of the top list,
+Not accepted as threats are names and addresses for special use, public suffixes, names of the top list, \
 what is in never.txt, and what analysts trust; they are counted and shown.
 
 Examples:
   pdns intel import report.json --source partner
-  pdns intel import blocklist.txt --source blocklist --confidence 60 --lifetime 7d
-  pdns intel import https://feeds.example.net/urls.csv.gz --source urls --url-hosts
+  pdns intel import list.txt --source blocklist --confidence 60 --lifetime 7d
+  pdns intel import https://feeds.example.net/urls.csv --source urls --url-hosts
   pdftotext report.pdf - | pdns intel import - --source report --format text
 
 Exit status: 0 done, 1 done with rejected lines, 2 nothing imported.";
 
 const REFRESH: &str = "\
-feeds.toml says which feeds there are, and how often each is fetched. Feeds that are not due are left
+feeds.toml says which feeds there are, and how often each is fetched. Feeds that are not due are left \
 alone. A feed that has lost more than half of its lines ends nothing until it is confirmed.
 
 Examples:
@@ -36,7 +36,7 @@ Examples:
 Exit status: 0 done, 1 done with rejected lines or failed feeds, 2 nothing imported.";
 
 const SHOW: &str = "\
-Indicators of domains above and of prefixes around the subject apply to it, too. Their confidence halves
+Indicators of domains above and of prefixes around the subject apply to it, too. Their confidence halves \
 with age. What an analyst trusts silences them, which is shown beside.
 
 Examples:

@@ -5,16 +5,16 @@ use clap::Args;
 use std::path::PathBuf;
 
 pub(in super::super) const JUDGE: &str = "\
-Names that are new in the store are judged by their text, with the tags and indicators on them and on
-their addresses, and as sets: new on one day on one address, or failed (NXDOMAIN) in one burst across
-suffixes. Verdicts from a risk score of 30 on go to the store as indicators of the source pdns-judge,
-which are of kind interest and override nothing. About 50 a day become alerts; hits on threats of
+Names that are new in the store are judged by their text, with the tags and indicators on them and on \
+their addresses, and as sets: new on one day on one address, or failed (NXDOMAIN) in one burst across \
+suffixes. Verdicts from a risk score of 30 on go to the store as indicators of the source pdns-judge, \
+which are of kind interest and override nothing. About 50 a day become alerts; hits on threats of \
 analysts and feeds always do.
 
-Events are JSON lines in the fields of ECS: pdns.first_seen for new names, pdns.verdict for alerts. They go
+Events are JSON lines in the fields of ECS: pdns.first_seen for new names, pdns.verdict for alerts. They go \
 where the section [judge] of pdns.toml says (a file, the system log, a web hook), or to standard output.
 
-One judge works on a store. Its position is in the store: it goes on where it was, with the latest names
+One judge works on a store. Its position is in the store: it goes on where it was, with the latest names \
 first. At its first start it begins with what is new from then on; --all judges what is there.
 
 Examples:
@@ -43,7 +43,8 @@ pub struct Judge {
     /// Names that get an event of their own as new ones [default: names]
     #[arg(long, value_name = "WHICH", value_parser = ["names", "domains", "none"])]
     pub first_seen: Option<String>,
-    /// List of protected names, the most important first [default: well-known brands]
+    /// List of protected names, the most important first [default: protected.toml and protected.txt in /etc/pdns, or
+    /// well-known brands]
     #[arg(long, value_name = "FILE")]
     pub protect: Vec<PathBuf>,
     /// Model file of pdns train [default: the one that comes with pdns]

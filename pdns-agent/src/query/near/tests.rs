@@ -167,3 +167,65 @@ fn the_nearest_is_the_nearest_of_all() {
     }
     assert!(moved > 20, "{moved}");
 }
+
+/// The same threats, without what feeds say beside.
+#[test]
+fn threats_in_little_memory_are_as_near() {
+    let mut random = fastrand::Rng::with_seed(17);
+    for round in 0..40 {
+        let address = |random: &mut fastrand::Rng| -> IpAddr {
+            if round % 2 == 0 {
+                Ipv4Addr::from_bits(random.u32(..) & 0x0303_ffff | 0x0a00_0000).into()
+            } else {
+                Ipv6Addr::from_bits(random.u128(..) & 0x3_0003 << 8 | 0x2001 << 112).into()
+            }
+        };
+        let tag = |random: &mut fastrand::Rng| {
+            let address = address(random);
+            let most = if address.is_ipv4() { 32 } else { 128 };
+            let net = IpNet::new(address, most - random.u8(0..12)).unwrap().trunc();
+            let kind = random.choice(TagKind::ALL).unwrap();
+            let tag = Tag { time: random.u32(1..), ..Tag::new(kind, TagSubject::Net(net)) };
+            let feed = format!("feed-{}", random.u8(0..3));
+            if random.bool() {
+                Tag { source: feed, listing: Some(Box::default()), ..tag }
+            } else {
+                tag
+            }
+        };
+        let tags: Vec<Tag> = (0..60).map(|_| tag(&mut random)).collect();
+        let set = TagSet::new(tags);
+        let threats = Threats::of(&set);
+        for limit in [1, 16, 100] {
+            let from = address(&mut random);
+            let (want, _) = near(&set, from, Some(TagKind::Threat), limit);
+            let want: Vec<_> = want
+                .iter()
+                .map(|near| {
+                    let tag = near.tag;
+                    (&tag.subject, tag.said_by(), tag.time, near.address, near.square, near.shared)
+                })
+                .collect();
+            let found = threats.near(from, limit);
+            let found: Vec<_> = found
+                .iter()
+                .map(|near| {
+                    let NearThreat { subject, author, since, address, square, shared } = near;
+                    (subject, *author, *since, *address, *square, *shared)
+                })
+                .collect();
+            assert_eq!(found, want);
+        }
+    }
+}
+
+#[test]
+fn the_judges_own_verdicts_are_no_threats() {
+    let subject = TagSubject::Net("192.0.2.4/32".parse().unwrap());
+    let by = |source: &str| {
+        let tag = Tag::new(TagKind::Threat, subject.clone());
+        let tag = Tag { source: source.to_owned(), listing: Some(Box::default()), ..tag };
+        Threats::of(&TagSet::new(vec![tag])).near("192.0.2.1".parse().unwrap(), 9).len()
+    };
+    assert_eq!((by("feed"), by("pdns-judge")), (1, 0));
+}

@@ -4,7 +4,7 @@ use super::Scorer;
 use super::facts::{AddressUse, Facts};
 use crate::analyze::{Evidence, EvidenceKind, feed_strength, shared_strength};
 use crate::name::suffix;
-use crate::query::{Near, Subject, TagSet, near, prefix_around};
+use crate::query::{NearThreat, Subject, TagSet, prefix_around};
 use crate::tag::{Tag, TagKind, TagSubject};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -53,7 +53,7 @@ pub(super) fn own(facts: &Facts, tags: Option<&TagSet>, now: u32, out: &mut Vec<
                     let by = tags.overriding(tag, &all, &subject);
                     let by =
                         by.map_or(String::new(), |by| format!(" by {} {}", by.kind, by.subject));
-                    Evidence::new(kind, 0.0, format!("overridden{by}"), author(tag))
+                    Evidence::new(kind, 0.0, format!("overridden{by}"), tag.said_by().to_owned())
                         .since(Some(tag.time).filter(|time| *time > 0))
                 }
                 None => Evidence::new(kind, 0.0, "none", "store"),
@@ -79,13 +79,6 @@ fn strength(tag: &Tag, now: u32) -> f64 {
     }
 }
 
-/// Origin of a tag.
-fn author(tag: &Tag) -> String {
-    let names = [tag.source.as_str(), tag.author.as_str()];
-    let known = names.into_iter().find(|text| !text.is_empty());
-    known.unwrap_or("analyst").to_owned()
-}
-
 fn of_tag(kind: EvidenceKind, x: f64, tag: &Tag, count: usize) -> Evidence {
     // Writing to a String cannot fail.
     let mut value = tag.subject.to_string();
@@ -96,7 +89,7 @@ fn of_tag(kind: EvidenceKind, x: f64, tag: &Tag, count: usize) -> Evidence {
         write!(value, ", the strongest of {count}").ok();
     }
     let since = Some(tag.time).filter(|time| *time > 0);
-    Evidence::new(kind, x, value, author(tag)).since(since)
+    Evidence::new(kind, x, value, tag.said_by().to_owned()).since(since)
 }
 
 /// Threats that the name leads to: addresses through which evidence spreads, and names.
@@ -176,26 +169,24 @@ pub(super) fn nearest(scorer: &Scorer, facts: &Facts) -> Evidence {
     }
     let found = spread.filter_map(|one| {
         // The tags of the address itself have lines of their own in the ledger.
-        let (nearest, _) = near(&scorer.threats, one.address, Some(TagKind::Threat), NEAREST);
-        let mut nearest = nearest.into_iter().filter(|near| near.square > 0);
-        let near = nearest.next()?;
+        let mut nearest = scorer.threats.near(one.address, NEAREST).into_iter();
+        let near = nearest.find(|near| near.square > 0)?;
         Some((nearness(one.address, &near), one.address, near))
     });
     let strongest = found.max_by(|(one, ..), (other, ..)| one.total_cmp(other));
     match strongest {
         Some((x, from, near)) if x >= 0.005 => {
-            let threat = &near.tag.subject;
-            let value =
-                format!("{threat} is {:.1} from {from}, same /{}", near.distance(), near.shared);
-            let since = Some(near.tag.time).filter(|time| *time > 0);
-            Evidence::new(kind, x, value, author(near.tag)).since(since)
+            let (threat, distance, shared) = (&near.subject, near.distance(), near.shared);
+            let value = format!("{threat} is {distance:.1} from {from}, same /{shared}");
+            let since = Some(near.since).filter(|time| *time > 0);
+            Evidence::new(kind, x, value, near.author.to_owned()).since(since)
         }
         _ => Evidence::new(kind, 0.0, "none near", "store"),
     }
 }
 
 /// Strength of a near threat: 1/2 within the same /24 or /48, less beyond.
-fn nearness(from: IpAddr, near: &Near<'_>) -> f64 {
+fn nearness(from: IpAddr, near: &NearThreat<'_>) -> f64 {
     if near.square == 0 {
         return 1.0;
     }
@@ -208,6 +199,7 @@ fn nearness(from: IpAddr, near: &Near<'_>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Threats;
 
     #[test]
     fn near_threats_weigh_by_distance() {
@@ -223,8 +215,8 @@ mod tests {
         ] {
             let tags = threat(tagged);
             let from = from.parse().unwrap();
-            let (found, _) = near(&tags, from, Some(TagKind::Threat), 1);
-            let x = nearness(from, &found[0]);
+            let threats = Threats::of(&tags);
+            let x = nearness(from, &threats.near(from, 1)[0]);
             assert!((x - want).abs() < 1e-6, "{tagged} {from}: {x}");
         }
     }
@@ -240,7 +232,8 @@ mod tests {
         ] {
             let subject = TagSubject::address(one.parse().unwrap());
             let tags = TagSet::new(vec![Tag::new(TagKind::Threat, subject)]);
-            let (found, _) = near(&tags, other.parse().unwrap(), None, 1);
+            let threats = Threats::of(&tags);
+            let found = threats.near(other.parse().unwrap(), 1);
             assert!((found[0].distance() - want).abs() < 1e-4, "{one} {other}");
         }
     }

@@ -57,14 +57,39 @@ impl<A: Bits> Nets<A> {
         };
         for tag in tags {
             let Some((start, length)) = tag.subject.net().and_then(A::of) else { continue };
-            nets.starts.push(start);
-            nets.ends.push(start.last(length));
-            nets.marks.push((length, tag.kind, tag.is_own()));
-            if let Err(at) = nets.lengths.binary_search_by(|known| length.cmp(known)) {
-                nets.lengths.insert(at, length);
-            }
+            nets.push(start, length, tag.kind, tag.is_own());
         }
         nets
+    }
+
+    /// Indexes rows, which begin with first address, length and kind, and say whether the tag is an analyst's. They must
+    /// be in the order of tags.
+    pub(in crate::query) fn of_rows(rows: &[(A, u8, TagKind, bool, u32, u32)]) -> Self {
+        let mut nets = Self {
+            first: 0,
+            starts: Vec::with_capacity(rows.len()),
+            ends: Vec::with_capacity(rows.len()),
+            marks: Vec::with_capacity(rows.len()),
+            lengths: Vec::new(),
+        };
+        for &(start, length, kind, is_own, ..) in rows {
+            nets.push(start, length, kind, is_own);
+        }
+        nets
+    }
+
+    fn push(&mut self, start: A, length: u8, kind: TagKind, is_own: bool) {
+        self.starts.push(start);
+        self.ends.push(start.last(length));
+        self.marks.push((length, kind, is_own));
+        if let Err(at) = self.lengths.binary_search_by(|known| length.cmp(known)) {
+            self.lengths.insert(at, length);
+        }
+    }
+
+    /// Returns the prefix of a place in the whole set.
+    pub(in crate::query) fn at(&self, place: usize) -> Option<TaggedNet<A>> {
+        self.from(place.checked_sub(self.first)?).next()
     }
 
     /// Returns all prefixes in order, in chunks of this size: the first addresses, the last addresses, and the

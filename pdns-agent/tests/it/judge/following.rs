@@ -2,6 +2,7 @@
 
 use super::{Running, alerts, events, feed, feed_names, generated, line, now, once, set};
 use crate::cli::Site;
+use crate::proxy::Proxy;
 use crate::redis::{Redis, until};
 use crate::run::{Home, run};
 use serde_json::Value;
@@ -132,6 +133,47 @@ fn one_judge_works_on_a_store_and_another_may_wait() {
     until("it notices", || second.said().contains("another judge took over"));
     site.server.call(&["HDEL", "pd:{tags}j", "l"]);
     second.wait_for_lease(&site);
+}
+
+/// The time until which the lease is taken.
+fn lease_ends(site: &Site) -> u64 {
+    let lease: String = ::redis::cmd("HGET")
+        .arg(&["pd:{tags}j", "l"])
+        .query(&mut site.server.connection())
+        .unwrap();
+    lease.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_lease_is_kept_in_an_interval_that_is_longer() {
+    let site = Site::new();
+    set(&site.home, "[judge]\ninterval = '1h'\n");
+    let judge = Running::start(&site, &[]);
+    judge.wait_for_lease(&site);
+    let before = lease_ends(&site);
+    until("it extends the lease", || lease_ends(&site) > before);
+    let (code, said) = judge.terminate();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn the_lease_is_kept_while_all_names_are_read() {
+    let site = Site::new();
+    with_file(&site);
+    feed_names(&site, "1", &["www.paypa1.com"]);
+    let proxy = Proxy::before(&site.server);
+    // The names are read, and nothing else is done meanwhile on this connection.
+    proxy.hold(b"\r\nGET\r\n$9\r\npd:{");
+    let mut judge = Running::start(&site, &["--once", "--all", "--redis", &proxy.url()]);
+    judge.wait_for_lease(&site);
+    let before = lease_ends(&site);
+    until("it extends the lease", || lease_ends(&site) > before);
+    assert_eq!(judge.child.try_wait().unwrap(), None, "it still reads");
+    proxy.release();
+    until("it ends", || judge.child.try_wait().unwrap().is_some());
+    assert_eq!(judge.child.wait().unwrap().code(), Some(0), "{}", judge.said());
+    let file = site.home.path().join(".config/pdns/events.json");
+    assert_eq!(alerts(&events(&fs::read_to_string(file).unwrap())).len(), 1);
 }
 
 #[test]
