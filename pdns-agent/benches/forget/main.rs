@@ -160,7 +160,7 @@ fn look_up(server: &Server, names: &[NameBuf], is_over: &dyn Fn(usize) -> bool) 
 
 /// Forgets half of what is left, while a log is imported and names are looked up.
 fn beside_others(server: &Server, folder: &Path, report: &mut Report) {
-    let is_left = |name: &str| name.len() % 2 == 0;
+    let is_left = |name: &str| name.len().is_multiple_of(2);
     let mut names = Vec::new();
     server
         .store()

@@ -261,16 +261,27 @@ fn memory_is_that_of_a_store_that_never_had_what_is_forgotten() {
     assert!(both.verify(false, &mut |_, _| {}).unwrap().is_sound());
 }
 
+/// A line of a dns.log.
+fn line(query: &str, time: u32, answer: &str) -> String {
+    format!(
+        "{{\"ts\":{time}.5,\"id.orig_h\":\"10.0.0.1\",\"id.resp_p\":53,\"query\":\"{query}\",\"qtype\":1,\
+         \"RD\":true,\"RA\":true,{answer}}}\n"
+    )
+}
+
+/// The part of a line that has an address.
+fn answered(address: std::net::Ipv4Addr) -> String {
+    format!("\"rcode\":0,\"answers\":[\"{address}\"],\"TTLs\":[60.0]")
+}
+
 /// A log of answers about names below the domains of [`zeek_site`], of which none is among its names.
 fn old_log(home: &Home, batch: u32, names: u32) -> std::path::PathBuf {
     let mut log = String::new();
     for number in 0..names {
         let time = 1_400_000_000 + batch * 10_000_000 + number;
         let (domain, address) = (number % 97, std::net::Ipv4Addr::from_bits(0x0a63_0000 + number));
-        log.push_str(&format!(
-            "{{\"ts\":{time}.5,\"id.orig_h\":\"10.0.0.1\",\"id.resp_p\":53,\"query\":\"old{number}.b{batch}.d{domain}.example\",\
-             \"qtype\":1,\"rcode\":0,\"RD\":true,\"RA\":true,\"answers\":[\"{address}\"],\"TTLs\":[60.0]}}\n"
-        ));
+        let owner = format!("old{number}.b{batch}.d{domain}.example");
+        log += &line(&owner, time, &answered(address));
     }
     home.write(&format!("old/dns.{batch}.log"), log)
 }
@@ -472,11 +483,8 @@ fn a_judge_and_a_watch_go_on_where_they_were() {
         let mut log = String::new();
         for number in hosts {
             let address = std::net::Ipv4Addr::from_bits(0x0a62_0000 + number);
-            log.push_str(&format!(
-                "{{\"ts\":{time}.5,\"id.orig_h\":\"10.0.0.1\",\"id.resp_p\":53,\"query\":\"host{number}.d{}.example\",\"qtype\":1,\
-                 \"rcode\":0,\"RD\":true,\"RA\":true,\"answers\":[\"{address}\"],\"TTLs\":[60.0]}}\n",
-                number % 50
-            ));
+            let owner = format!("host{number}.d{}.example", number % 50);
+            log += &line(&owner, time, &answered(address));
         }
         let log = home.write(name, log);
         run(home.agent().args(["zeek", "--once", "--sensor", "test", "--redis", &url]), &[log])
@@ -554,26 +562,21 @@ fn the_budget_of_memory_takes_the_least_valuable_first() {
     .unwrap();
     let day = 86_400;
     let mut log = String::new();
-    let mut line = |query: &str, time: u32, answers: &str| {
-        log.push_str(&format!(
-            "{{\"ts\":{time}.5,\"id.orig_h\":\"10.0.0.1\",\"id.resp_p\":53,\"query\":\"{query}\",\"qtype\":1,\
-             \"RD\":true,\"RA\":true,{answers}}}\n"
-        ));
-    };
-    let answered = r#""rcode":0,"answers":["192.0.2.1"],"TTLs":[60.0]"#;
+    let address = answered(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    let mut line = |owner: String, time: u32, answer: &str| log += &line(&owner, time, answer);
     for number in 0..20_000 {
         // Seen once, the longer ago the lower the number.
         let time = now - 500 * day + number * 30;
-        line(&format!("once{number}.d{}.example", number % 97), time, answered);
+        line(format!("once{number}.d{}.example", number % 97), time, &address);
     }
     for number in 0..2_000 {
         for again in 0..16 {
             let time = now - 490 * day + again;
-            line(&format!("often{number}.d{}.example", number % 97), time, answered);
+            line(format!("often{number}.d{}.example", number % 97), time, &address);
         }
-        line(&format!("new{number}.d{}.example", number % 97), now - day, answered);
-        line(&format!("kept{number}.tagged.example"), now - 499 * day, answered);
-        line(&format!("gone{number}.d{}.example", number % 97), now - 480 * day, "\"rcode\":3");
+        line(format!("new{number}.d{}.example", number % 97), now - day, &address);
+        line(format!("kept{number}.tagged.example"), now - 499 * day, &address);
+        line(format!("gone{number}.d{}.example", number % 97), now - 480 * day, "\"rcode\":3");
     }
     let log = home.write("dns.log", log);
     run(home.agent().args(["zeek", "--once", "--sensor", "test", "--redis", &url]), &[log])
