@@ -264,7 +264,7 @@ pub enum Admin {
     /// of the other one.
     Merge(MergeArgs),
     /// Forget records and negative answers for good, and free their memory
-    #[command(after_help = FORGET)]
+    #[command(after_long_help = FORGET)]
     Forget(ForgetArgs),
     /// Stop the managed Redis; the next command or agent that needs it starts it again
     Stop,

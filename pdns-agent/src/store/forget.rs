@@ -26,10 +26,10 @@ use crate::store::judge::{JudgeLease, run_lease};
 use crate::store::layout::keys::{Kind, Pointer, Volume, low24};
 use crate::store::read::buckets::Meta;
 use crate::store::read::forgotten::ForgetNote;
-use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
+use crate::store::verify::Change;
 use crate::store::{Store, StoreError};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -164,13 +164,30 @@ impl Store {
         how: &mut Forgetting<'_>,
         lease: Option<&JudgeLease>,
     ) -> Result<Tally, StoreError> {
-        let Forgetting { keep, keep_sum, is_stopped, .. } = *how;
-        let mut tally = Tally::default();
+        let is_stopped = how.is_stopped;
         let mut pace =
             Pace { is_busy: true, is_held: false, longest_hold: Duration::ZERO, is_stopped };
-        if lease.is_some() {
-            self.end_interrupted(&mut pace)?;
+        if lease.is_none() {
+            return self.forget_parts(how, None, &mut pace);
         }
+        self.end_interrupted(true, &mut pace)?;
+        let tally = self.forget_parts(how, lease, &mut pace);
+        if tally.is_err() {
+            // What is half done takes memory. A full Redis takes no holds, and nobody else has the lease. Where this fails,
+            // too, the next run does it.
+            drop(self.end_interrupted(false, &mut pace));
+        }
+        tally
+    }
+
+    fn forget_parts(
+        &mut self,
+        how: &mut Forgetting<'_>,
+        lease: Option<&JudgeLease>,
+        pace: &mut Pace<'_>,
+    ) -> Result<Tally, StoreError> {
+        let Forgetting { keep, keep_sum, is_stopped, .. } = *how;
+        let mut tally = Tally::default();
         let mut waiting: VecDeque<Replaced> = VecDeque::new();
         let all = self.router.partitions();
         for (partition, done) in self.partitions().zip(1..) {
@@ -181,13 +198,13 @@ impl Store {
                 self.forget_lease("take", lease, (how.clock)())?;
             }
             tally.sums += self.forget_sums(partition, keep_sum, how.is_trial)?;
-            let mut rewrite = Rewrite::plan(self, partition, keep, &mut pace)?;
+            let mut rewrite = Rewrite::plan(self, partition, keep, pace)?;
             if how.is_trial || !rewrite.is_needed() {
                 rewrite.count(&mut tally);
                 (how.progress)(done, all);
                 continue;
             }
-            let keys = rewrite.run(&mut pace)?;
+            let keys = rewrite.run(pace)?;
             let before = tally.octets + tally.octets_kept;
             rewrite.count(&mut tally);
             let octets = tally.octets + tally.octets_kept - before;
@@ -198,7 +215,7 @@ impl Store {
                 .map(|one| Gone { hash: one.hash, key: one.key })
                 .collect();
             let (edition, long) = (records.meta.edition, rewrite.long);
-            index::remove(self, partition, &gone, &long, &mut pace)?;
+            index::remove(self, partition, &gone, &long, pace)?;
             self.note_index_done(partition, edition)?;
             let until = Instant::now() + GRACE;
             waiting.push_back(Replaced { partition, keys, octets, until });
@@ -206,12 +223,12 @@ impl Store {
                 && waiting.iter().map(|replaced| replaced.octets).sum::<u64>() > WAITING.0
                 && let Some(first) = waiting.pop_front()
             {
-                self.delete_replaced(&first, &pace)?;
+                self.delete_replaced(&first, pace)?;
             }
             (how.progress)(done, all);
         }
         for replaced in waiting {
-            self.delete_replaced(&replaced, &pace)?;
+            self.delete_replaced(&replaced, pace)?;
         }
         Ok(tally)
     }
@@ -242,42 +259,64 @@ impl Store {
     }
 
     /// Completes what was interrupted: takes the records of replaced keys out of the inverted index, and deletes the keys
-    /// of editions that are not in use.
-    fn end_interrupted(&mut self, pace: &mut Pace<'_>) -> Result<(), StoreError> {
-        let mut interrupted = HashSet::new();
+    /// of editions that are not in use. With `holds`, each partition is held meanwhile, so that no process which was stopped
+    /// for long makes an edition the one in use whose keys go.
+    fn end_interrupted(&mut self, holds: bool, pace: &mut Pace<'_>) -> Result<(), StoreError> {
+        let mut interrupted = HashMap::new();
         for partition in self.partitions() {
-            let key = self.keys.meta(partition, Kind::Record);
-            let answer = self.client.ask(&[b"HMGET", key.as_bytes(), b"x", b"y"])?;
-            let mut fields = reply::list(answer)?.into_iter();
-            let mut next = || reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?);
-            let (now, other) = (next()?, next()?);
-            let Some(other) = other else { continue };
-            let damaged = || StoreError::damaged(&key);
-            let numbers = |text: &[u8]| -> Option<Vec<u32>> {
-                let words = std::str::from_utf8(text).ok()?.split(' ');
-                words.map(|word| word.parse().ok()).collect()
-            };
-            let now = now.map_or(Some(0), |now| numbers(&now)?.first().copied());
-            let (now, other) = now.zip(numbers(&other)).ok_or_else(damaged)?;
-            let (&edition, ends) = other.split_first().ok_or_else(damaged)?;
+            let Some((now, other)) = self.editions(partition)? else { continue };
+            let damaged = || StoreError::damaged(&self.keys.meta(partition, Kind::Record));
+            let numbers: Option<Vec<u32>> =
+                other.split(' ').map(|word| word.parse().ok()).collect();
+            let numbers = numbers.ok_or_else(damaged)?;
+            let (&edition, ends) = numbers.split_first().ok_or_else(damaged)?;
             if edition < now && !ends.is_empty() {
                 let ends = Meta::from_numbers(edition, ends).ok_or_else(damaged)?;
                 self.take_out(partition, &ends, pace)?;
                 self.note_index_done(partition, edition)?;
             }
-            interrupted.insert(partition);
+            interrupted.insert(Volume { partition, edition: now }, Vec::new());
         }
         if interrupted.is_empty() {
             return Ok(());
         }
-        self.delete_other_editions(&interrupted, pace)?;
-        let mut packed = Pipeline::default();
-        for partition in interrupted {
-            let meta = self.keys.meta(partition, Kind::Record);
-            packed.command(&[b"HDEL", meta.as_bytes(), b"y"]);
+        self.find_other_editions(&mut interrupted, pace)?;
+        for (volume, keys) in interrupted {
+            let partition = volume.partition;
+            if !holds {
+                old::delete(self, &keys, &mut |time| pace.rest(time))?;
+                let meta = self.keys.meta(partition, Kind::Record);
+                self.client.ask(&[b"HDEL", meta.as_bytes(), b"y"])?;
+                continue;
+            }
+            let token = self.hold(partition)?;
+            let is_as_before = self
+                .editions(partition)
+                .map(|editions| editions.is_some_and(|(now, _)| now == volume.edition));
+            let is_due = *is_as_before.as_ref().unwrap_or(&false);
+            let deleted = if is_due { old::delete(self, &keys, &mut |_| {}) } else { Ok(()) };
+            let words = vec![b"y".to_vec()];
+            let change = Change { command: "HDEL", suffix: "m".to_owned(), words };
+            let changes = if is_due && deleted.is_ok() { vec![change] } else { Vec::new() };
+            self.mend(partition, &token, "0", &changes)?;
+            is_as_before?;
+            deleted?;
         }
-        self.client.call(&packed)?;
         Ok(())
+    }
+
+    /// Returns the edition of a partition that is in use, and what is noted of another one; `None` if there is none.
+    pub(super) fn editions(&mut self, partition: u8) -> Result<Option<(u32, String)>, StoreError> {
+        let key = self.keys.meta(partition, Kind::Record);
+        let answer = self.client.ask(&[b"HMGET", key.as_bytes(), b"x", b"y"])?;
+        let mut fields = reply::list(answer)?.into_iter();
+        let mut next = || -> Result<Option<String>, StoreError> {
+            let field = reply::maybe_octets(fields.next().ok_or(StoreError::Reply)?)?;
+            field.map(String::from_utf8).transpose().map_err(|_| StoreError::damaged(&key))
+        };
+        let (now, Some(other)) = (next()?, next()?) else { return Ok(None) };
+        let now = now.map_or(Ok(0), |now| now.parse()).map_err(|_| StoreError::damaged(&key))?;
+        Ok(Some((now, other)))
     }
 
     /// Takes out of the inverted index what was in a replaced volume of records and is not in the one in use.
@@ -308,17 +347,12 @@ impl Store {
         index::add_again(self, &owners, pace)
     }
 
-    /// Deletes the keys of all editions of these partitions but those in use.
-    fn delete_other_editions(
+    /// Finds the keys of all editions of some partitions but those in use.
+    fn find_other_editions(
         &mut self,
-        partitions: &HashSet<u8>,
+        in_use: &mut HashMap<Volume, Vec<String>>,
         pace: &Pace<'_>,
     ) -> Result<(), StoreError> {
-        let mut in_use = Vec::new();
-        for &partition in partitions {
-            let meta = self.reader().meta(Kind::Record, crate::store::Part(partition))?;
-            in_use.push(meta.volume(partition));
-        }
         let prefix = self.client.options().prefix.clone();
         let mut cursor = b"0".to_vec();
         loop {
@@ -326,20 +360,18 @@ impl Store {
             let words: [&[u8]; 4] = [b"SCAN", &cursor, b"COUNT", b"1000"];
             let mut answer = reply::list(self.client.ask(&words)?)?.into_iter();
             cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
-            let mut keys = Vec::new();
             for key in reply::list(answer.next().ok_or(StoreError::Reply)?)? {
                 let Ok(key) = String::from_utf8(reply::octets(key)?) else { continue };
                 let found = key.strip_prefix(&prefix).and_then(Volume::of_key);
-                let is_other = found.is_some_and(|found| {
-                    let is_due = |volume: &Volume| volume.partition == found.partition;
-                    in_use.iter().any(|volume| is_due(volume) && *volume != found)
-                });
-                if is_other {
+                let Some(found) = found else { continue };
+                let due = in_use
+                    .iter_mut()
+                    .find(|(volume, _)| volume.partition == found.partition && **volume != found);
+                if let Some((_, keys)) = due {
                     keys.push(key);
                 }
             }
             pace.rest(begin.elapsed());
-            old::delete(self, &keys, &mut |time| pace.rest(time))?;
             if cursor == b"0" {
                 return Ok(());
             }

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
 pub(in super::super) const FORGET: &str = "\
-All conditions have to hold. Records with a tag or an indicator on either end are kept, unless --tagged
-is given. What goes is written on standard error, and asked about. It takes some seconds at least; agents
+All conditions have to hold. Records with a tag or an indicator on either end are kept, unless --tagged \
+is given. What goes is written on standard error, and asked about. It takes some seconds at least; agents \
 and queries go on meanwhile, and it may be interrupted and run again.
 
 Examples:

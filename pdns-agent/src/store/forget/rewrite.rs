@@ -213,6 +213,13 @@ impl<'r> Rewrite<'r> {
 
     /// The last round, and the change of the metadata, while the partition is held.
     fn take_place(&mut self, token: &str, pace: &mut Pace<'_>) -> Result<(), StoreError> {
+        // A repair, or another process while this one was stopped, may have deleted the new volume.
+        let ours = self.new_edition().to_string();
+        let noted = self.store.editions(self.partition)?;
+        if noted.is_none_or(|(_, other)| other != ours) {
+            let text = "another process has taken back what was to be forgotten: run it again";
+            return Err(StoreError::Unavailable(text.to_owned()));
+        }
         pace.is_held = true;
         let caught_up = self.catch_up(true, pace).and_then(|_| self.write(pace));
         pace.is_held = false;
