@@ -49,9 +49,6 @@ pub(super) fn forget(
         return Err(UsageError::NothingToForget.into());
     }
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signal)?;
-    }
     let tags = TagSet::load(&mut store.reader()).map_err(cannot("read the tags"))?;
     let keeps_tagged = rules.map_or(!asked.tagged, |rules| !rules.forgets_tagged);
     let selects = |one: &Candidate<'_>| match &rules {
@@ -74,6 +71,13 @@ pub(super) fn forget(
             return Ok(Found::Something);
         }
     }
+    // Until here nothing was changed, and an interrupt ends the process at once.
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&run.stop)).map_err(CliError::Signal)?;
+    }
+    // Somebody may have thought about the question for long.
+    let tags = TagSet::load(&mut run.store.reader()).map_err(cannot("read the tags"))?;
+    let chosen = Chosen { selects: &selects, tags: keeps_tagged.then_some(&tags) };
     let before = used(&mut run.store)?;
     let tally = run.go(&chosen, false, terminal)?;
     let mut note = ForgetNote {

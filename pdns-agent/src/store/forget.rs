@@ -37,6 +37,8 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_secs(5);
 /// Octets of replaced keys that wait for their end together, and partitions that may exceed them.
 const WAITING: (u64, usize) = (32 << 20, 2);
+/// Milliseconds for which a partition is held at most: agents wait meanwhile, also if this process is killed.
+pub(in crate::store) const HELD: &str = "15000";
 /// Seconds after which another process may go on where this one was killed.
 const LEASE: u32 = 300;
 /// While others write, this many times as long as Redis was kept busy is waited.
@@ -170,14 +172,8 @@ impl Store {
         if lease.is_none() {
             return self.forget_parts(how, None, &mut pace);
         }
-        self.end_interrupted(true, &mut pace)?;
-        let tally = self.forget_parts(how, lease, &mut pace);
-        if tally.is_err() {
-            // What is half done takes memory. A full Redis takes no holds, and nobody else has the lease. Where this fails,
-            // too, the next run does it.
-            drop(self.end_interrupted(false, &mut pace));
-        }
-        tally
+        self.end_interrupted(&mut pace)?;
+        self.forget_parts(how, lease, &mut pace)
     }
 
     fn forget_parts(
@@ -204,7 +200,15 @@ impl Store {
                 (how.progress)(done, all);
                 continue;
             }
-            let keys = rewrite.run(pace)?;
+            let keys = match rewrite.run(pace) {
+                Ok(keys) => keys,
+                Err(error) => {
+                    // It takes memory. Where this fails, too, the next run does it.
+                    let volume = rewrite.new_volume();
+                    drop(self.abandon(volume, pace));
+                    return Err(error);
+                }
+            };
             let before = tally.octets + tally.octets_kept;
             rewrite.count(&mut tally);
             let octets = tally.octets + tally.octets_kept - before;
@@ -259,9 +263,9 @@ impl Store {
     }
 
     /// Completes what was interrupted: takes the records of replaced keys out of the inverted index, and deletes the keys
-    /// of editions that are not in use. With `holds`, each partition is held meanwhile, so that no process which was stopped
-    /// for long makes an edition the one in use whose keys go.
-    fn end_interrupted(&mut self, holds: bool, pace: &mut Pace<'_>) -> Result<(), StoreError> {
+    /// of editions that are not in use. Each partition is held meanwhile, so that no process which was stopped for long makes
+    /// an edition the one in use whose keys go.
+    fn end_interrupted(&mut self, pace: &mut Pace<'_>) -> Result<(), StoreError> {
         let mut interrupted = HashMap::new();
         for partition in self.partitions() {
             let Some((now, other)) = self.editions(partition)? else { continue };
@@ -283,13 +287,7 @@ impl Store {
         self.find_other_editions(&mut interrupted, pace)?;
         for (volume, keys) in interrupted {
             let partition = volume.partition;
-            if !holds {
-                old::delete(self, &keys, &mut |time| pace.rest(time))?;
-                let meta = self.keys.meta(partition, Kind::Record);
-                self.client.ask(&[b"HDEL", meta.as_bytes(), b"y"])?;
-                continue;
-            }
-            let token = self.hold(partition)?;
+            let token = self.hold(partition, HELD)?;
             let is_as_before = self
                 .editions(partition)
                 .map(|editions| editions.is_some_and(|(now, _)| now == volume.edition));
@@ -301,6 +299,26 @@ impl Store {
             self.mend(partition, &token, "0", &changes)?;
             is_as_before?;
             deleted?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a volume that this process has begun and not finished; nobody else uses its number.
+    fn abandon(&mut self, volume: Volume, pace: &Pace<'_>) -> Result<(), StoreError> {
+        let noted = self.editions(volume.partition)?;
+        if volume.edition == 0 || noted.as_ref().is_none_or(|(now, _)| *now == volume.edition) {
+            return Ok(());
+        }
+        let mut found = HashMap::from([(Volume::first(volume.partition), Vec::new())]);
+        let prefix = self.client.options().prefix.clone();
+        self.find_other_editions(&mut found, pace)?;
+        let is_ours =
+            |key: &String| key.strip_prefix(&prefix).and_then(Volume::of_key) == Some(volume);
+        let keys: Vec<String> = found.into_values().flatten().filter(is_ours).collect();
+        old::delete(self, &keys, &mut |time| pace.rest(time))?;
+        if noted.is_some_and(|(_, other)| other == volume.edition.to_string()) {
+            let meta = self.keys.meta(volume.partition, Kind::Record);
+            self.client.ask(&[b"HDEL", meta.as_bytes(), b"y"])?;
         }
         Ok(())
     }

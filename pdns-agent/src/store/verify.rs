@@ -14,7 +14,6 @@ mod repair;
 mod unkept;
 
 pub(in crate::store) use rebuild::Change;
-pub(in crate::store) use repair::HOLD;
 
 use crate::record::FactBuf;
 use crate::sensors::SensorSet;
@@ -161,6 +160,7 @@ impl Store {
         let mut verdict = Verdict::default();
         if repair {
             self.safe_capacity()?;
+            self.refuse_forgetting()?;
             match self.writer().redo_all() {
                 Err(StoreError::Damaged { .. }) => {}
                 redone => redone?,

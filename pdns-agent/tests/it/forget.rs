@@ -432,6 +432,10 @@ fn the_command_asks_shows_and_keeps_what_is_tagged() {
         (&["--last-before", "never", "--dry-run"], "--last-before"),
         (&["--address", "192.0.2", "--dry-run"], "give an address"),
         (&["--below", "a..b", "--dry-run"], "--below"),
+        (&["--below", "", "--dry-run"], "give a name"),
+        (&["--below", ".", "--dry-run"], "give a name"),
+        (&["--below", "*.example.com", "--dry-run"], "give the name alone"),
+        (&["--below", "bücher.example", "--dry-run"], "xn--"),
         (&["--most-count", "0", "--dry-run"], "--most-count"),
     ] {
         let ended = forget(words);
@@ -728,4 +732,44 @@ fn a_redis_that_is_full_leaves_nothing_half_done() {
     forget(&mut store, &keep);
     model.remove(&(name("h7.one.example"), a([10, 0, 0, 7])));
     agrees(&mut store, &model);
+}
+
+#[test]
+fn two_processes_at_once_destroy_nothing() {
+    let server = Redis::start();
+    let mut store = Store::open(&options(&server)).unwrap();
+    let (mut log, mut model) = (Log::new(&mut store, 1), Model::new());
+    for number in 0..3_000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let owner = name(&format!("h{number}.one.example"));
+        log.add(&mut model, &owner, &a([10, 0, high, low]), START, None);
+    }
+    log.flush(&mut store).unwrap();
+    // The first is stopped for longer than its lease lasts, and the second does its work meanwhile.
+    let is_done = std::cell::Cell::new(false);
+    let keep = |one: &Candidate<'_>| {
+        if !is_done.replace(true) {
+            server.call(&["DEL", "pd:{tags}f"]);
+            let mut other = Store::open(&options(&server)).unwrap();
+            forget(&mut other, &|one| !one.rrname.as_str().starts_with("h8"));
+        }
+        !one.rrname.as_str().starts_with("h7")
+    };
+    let mut how = Forgetting {
+        keep: &keep,
+        keep_sum: &|_| true,
+        is_trial: false,
+        holder: "a test",
+        clock: &|| 1_700_000_000,
+        is_stopped: &|| false,
+        progress: &mut |_, _| {},
+    };
+    assert!(store.forget(&mut how).is_err());
+    model.retain(|(owner, _), _| !owner.as_name().as_str().starts_with("h8"));
+    agrees(&mut store, &model);
+    has_no_remains(&server);
+    forget(&mut store, &|one| !one.rrname.as_str().starts_with("h7"));
+    model.retain(|(owner, _), _| !owner.as_name().as_str().starts_with("h7"));
+    agrees(&mut store, &model);
+    has_no_remains(&server);
 }

@@ -75,8 +75,18 @@ pub struct ForgetArgs {
 }
 
 fn name(text: &str) -> Result<NameBuf, String> {
-    NameBuf::parse(text.trim_start_matches("*.").trim_start_matches('.'))
-        .map_err(|error| error.to_string())
+    if text.starts_with('*') {
+        return Err("give the name alone: what lies below it goes, too".to_owned());
+    }
+    // Nothing, as of a variable that is not set, would be all names.
+    let below = text.trim_start_matches('.');
+    if below.is_empty() {
+        return Err("give a name".to_owned());
+    }
+    if !below.is_ascii() {
+        return Err("give the form of the name in ASCII, which begins with xn--".to_owned());
+    }
+    NameBuf::parse(below).map_err(|error| error.to_string())
 }
 
 fn net(text: &str) -> Result<IpNet, String> {

@@ -362,7 +362,12 @@ impl Image {
         rows.push((old.rows, u32::try_from(self.rows.len()).unwrap_or(u32::MAX)));
         let key = keys.origin(volume, kind);
         run(&[b"DEL", key.as_bytes()])?;
-        run(&[b"SETRANGE", key.as_bytes(), b"0", &Origin::of(&names, &rows).to_octets()])
+        run(&[
+            b"SETRANGE",
+            key.as_bytes(),
+            b"0",
+            &Origin::of(old.edition, &names, &rows).to_octets(),
+        ])
     }
 }
 

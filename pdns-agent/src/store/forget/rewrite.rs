@@ -10,7 +10,7 @@ use crate::observation::Fact;
 use crate::rdata::Rdata;
 use crate::store::forget::image::{Image, Located, digest_in, keys_of};
 use crate::store::forget::old::{OldName, changed, content, long_in, names_in};
-use crate::store::forget::{Candidate, Keep, Pace, Tally};
+use crate::store::forget::{Candidate, HELD, Keep, Pace, Tally};
 use crate::store::layout::encoding::StoredRef;
 use crate::store::layout::keys::{Kind, LOG_STRIDE, ROWS, Volume};
 use crate::store::read::buckets::Meta;
@@ -57,6 +57,8 @@ pub(super) struct Rewrite<'r> {
     /// Long RDATA of the volume in use, by digest.
     pub(super) long: HashMap<Vec<u8>, Vec<u8>>,
     long_written: HashSet<Vec<u8>>,
+    /// Number of the new edition, once it is begun.
+    edition: u32,
 }
 
 impl<'r> Rewrite<'r> {
@@ -77,7 +79,7 @@ impl<'r> Rewrite<'r> {
         pace.rest(begin.elapsed());
         let sides = [records, negatives];
         let long_written = HashSet::new();
-        let mut rewrite = Self { store, partition, keep, sides, long, long_written };
+        let mut rewrite = Self { store, partition, keep, sides, long, long_written, edition: 0 };
         for at in 0..2 {
             rewrite.take_all(at, pace)?;
         }
@@ -94,8 +96,9 @@ impl<'r> Rewrite<'r> {
         records.meta.volume(self.partition)
     }
 
-    fn new_edition(&self) -> u32 {
-        self.old().edition + 1
+    /// Returns the volume that is being written.
+    pub(super) fn new_volume(&self) -> Volume {
+        Volume { partition: self.partition, edition: self.edition }
     }
 
     /// Adds what is kept and left out to a tally.
@@ -188,7 +191,16 @@ impl<'r> Rewrite<'r> {
     /// Writes the new volume, and lets it take the place of the one in use. Returns the keys of that.
     pub(super) fn run(&mut self, pace: &mut Pace<'_>) -> Result<Vec<String>, StoreError> {
         let meta = self.store.keys.meta(self.partition, Kind::Record);
-        let edition = self.new_edition().to_string();
+        // No two processes ever write the same edition, whatever became of their leases.
+        let edition = self.store.client.ask(&[b"HINCRBY", meta.as_bytes(), b"w", b"1"])?;
+        let edition = u32::try_from(reply::integer(&edition)?).ok();
+        self.edition = edition
+            .filter(|edition| *edition > self.old().edition)
+            .ok_or_else(|| StoreError::damaged(&meta))?;
+        for side in &mut self.sides {
+            side.image.volume.edition = self.edition;
+        }
+        let edition = self.edition.to_string();
         self.store.client.ask(&[b"HSET", meta.as_bytes(), b"y", edition.as_bytes()])?;
         self.write(pace)?;
         for _ in 0..ROUNDS {
@@ -199,7 +211,7 @@ impl<'r> Rewrite<'r> {
                 break;
             }
         }
-        let token = self.store.hold(self.partition)?;
+        let token = self.store.hold(self.partition, HELD)?;
         let begin = Instant::now();
         let taken = self.take_place(&token, pace);
         if taken.is_err() {
@@ -214,9 +226,9 @@ impl<'r> Rewrite<'r> {
     /// The last round, and the change of the metadata, while the partition is held.
     fn take_place(&mut self, token: &str, pace: &mut Pace<'_>) -> Result<(), StoreError> {
         // A repair, or another process while this one was stopped, may have deleted the new volume.
-        let ours = self.new_edition().to_string();
+        let (old, ours) = (self.old().edition, self.edition.to_string());
         let noted = self.store.editions(self.partition)?;
-        if noted.is_none_or(|(_, other)| other != ours) {
+        if noted.is_none_or(|(now, other)| (now, other) != (old, ours)) {
             let text = "another process has taken back what was to be forgotten: run it again";
             return Err(StoreError::Unavailable(text.to_owned()));
         }

@@ -2,9 +2,10 @@
 
 use crate::name::Name;
 use crate::record::{FactBuf, StoredRecord};
+use crate::store::forget::HELD;
 use crate::store::layout::keys::Kind;
 use crate::store::layout::unkept::SumKey;
-use crate::store::verify::{Change, HOLD};
+use crate::store::verify::Change;
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -20,10 +21,10 @@ impl Store {
         if gone == 0 || is_trial {
             return Ok(gone);
         }
-        let token = self.hold(partition)?;
+        let token = self.hold(partition, HELD)?;
         let planned = self.sums_to_forget(partition, keep);
         let changes = planned.as_ref().map_or(&[][..], |(changes, _)| changes);
-        let mended = self.mend(partition, &token, HOLD, changes);
+        let mended = self.mend(partition, &token, HELD, changes);
         self.mend(partition, &token, "0", &[])?;
         mended?;
         planned.map(|(_, gone)| gone)

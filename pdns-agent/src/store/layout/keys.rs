@@ -17,7 +17,7 @@
 //! | `pd:{tags}f` | hash | `l` lease of the process that forgets records, `s` what was forgotten last, as JSON |
 //! | `pd:src` | hash | log identity to JSON: acknowledged position, path, state, tally |
 //! | `pd:srcw` | hash | log identity to the batch that may be in flight: 8 bytes of its end, 16 of the digest of the log up to there |
-//! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names, `x` edition of the keys in use, `y` the edition whose keys are being written or deleted; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
+//! | `pd:{pp}Km` | hash | `r` rows used, `z` how many of them hold nothing since a repair, `b` `p` end of the name log, `k` `s` bucket bits and split pointer, `n` names, `x` edition of the keys in use, `y` the edition whose keys are being written or deleted, `w` the last number of an edition; records only: `e` epoch, `i` copy of the schema (version, `P`, `sip`), `a` made by a program that marks all partitions |
 //! | `pd:{pp}v` | string | the process that repairs the partition; agents wait while it exists, and it expires |
 //! | `pd:{pp}KEb<i>` | hash | bucket *i*: hash of a name (8 octets) to position in the log, first day, records |
 //! | `pd:{pp}KEw<hash>` | hash | a name with very many records: record to row |

@@ -5,7 +5,7 @@
 //! that is left from there on begins. The last pairs are of neighbours, so that who had read nearly everything finds the
 //! exact place; farther back one in [`STEP`] is kept, and a reader between two of them reads some again.
 //!
-//! Octets: the number of pairs of names (u32), those pairs, and the pairs of rows; each number is a u32, big-endian.
+//! Octets: the number of the edition before (u32), the number of pairs of names (u32), those pairs, and the pairs of rows; each number is a u32, big-endian.
 
 /// Distance of the pairs that are kept of all but the last.
 const STEP: usize = 512;
@@ -15,14 +15,21 @@ const LAST: usize = 128;
 /// Pairs of places in an edition and in the next one, ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
+    /// Number of the edition before.
+    edition: u32,
     names: Vec<(u32, u32)>,
     rows: Vec<(u32, u32)>,
 }
 
 impl Origin {
     /// Keeps some of all pairs of places; both have to end with the pair of the ends.
-    pub(crate) fn of(names: &[(u32, u32)], rows: &[(u32, u32)]) -> Self {
-        Self { names: some_of(names), rows: some_of(rows) }
+    pub(crate) fn of(edition: u32, names: &[(u32, u32)], rows: &[(u32, u32)]) -> Self {
+        Self { edition, names: some_of(names), rows: some_of(rows) }
+    }
+
+    /// Returns the number of the edition before.
+    pub(crate) fn edition(&self) -> u32 {
+        self.edition
     }
 
     /// Returns the position in the name log that corresponds to one in the edition before.
@@ -38,7 +45,8 @@ impl Origin {
     /// Decodes the octets; `None` if they are no pairs in order.
     pub(crate) fn read(octets: &[u8]) -> Option<Self> {
         let (words, []) = octets.as_chunks::<4>() else { return None };
-        let (count, words) = words.split_first()?;
+        let ([edition, count], words) = words.split_first_chunk::<2>()?;
+        let edition = u32::from_be_bytes(*edition);
         let (pairs, []) = words.as_chunks::<2>() else { return None };
         let pair = |&[from, to]: &[[u8; 4]; 2]| (u32::from_be_bytes(from), u32::from_be_bytes(to));
         let pairs: Vec<(u32, u32)> = pairs.iter().map(pair).collect();
@@ -46,15 +54,18 @@ impl Origin {
         let is_sorted = |pairs: &[(u32, u32)]| {
             pairs.is_sorted_by(|one, next| one.0 < next.0 && one.1 <= next.1)
         };
-        (is_sorted(names) && is_sorted(rows))
-            .then(|| Self { names: names.to_vec(), rows: rows.to_vec() })
+        (is_sorted(names) && is_sorted(rows)).then(|| Self {
+            edition,
+            names: names.to_vec(),
+            rows: rows.to_vec(),
+        })
     }
 
     /// Encodes the pairs.
     pub(crate) fn to_octets(&self) -> Vec<u8> {
         let count = u32::try_from(self.names.len()).unwrap_or(0);
         let pairs = self.names.iter().chain(&self.rows).flat_map(|&(from, to)| [from, to]);
-        std::iter::once(count).chain(pairs).flat_map(u32::to_be_bytes).collect()
+        [self.edition, count].into_iter().chain(pairs).flat_map(u32::to_be_bytes).collect()
     }
 }
 
@@ -79,8 +90,9 @@ mod tests {
         let left: Vec<(u32, u32)> = (0..10_000).step_by(3).zip(0..).collect();
         let mut pairs = left.clone();
         pairs.push((10_000, 3_334));
-        let origin = Origin::of(&[(0, 0)], &pairs);
+        let origin = Origin::of(7, &[(0, 0)], &pairs);
         assert_eq!(Origin::read(&origin.to_octets()), Some(origin.clone()));
+        assert_eq!(origin.edition(), 7);
         for row in 0..=10_000 {
             let exact = u32::try_from(left.partition_point(|&(from, _)| from < row)).unwrap();
             let found = origin.row(row);
@@ -96,8 +108,9 @@ mod tests {
     fn octets_that_are_no_pairs_are_refused() {
         assert_eq!(Origin::read(&[]), None);
         assert_eq!(Origin::read(&[0, 0, 0, 1]), None);
-        assert_eq!(Origin::read(&[0, 0, 0, 0, 1]), None);
-        let unsorted = Origin { names: vec![(5, 1), (4, 2)], rows: Vec::new() };
+        assert_eq!(Origin::read(&[0, 0, 0, 0, 0, 0, 0, 1]), None);
+        assert_eq!(Origin::read(&[0, 0, 0, 0, 0, 0, 0, 0, 1]), None);
+        let unsorted = Origin { edition: 0, names: vec![(5, 1), (4, 2)], rows: Vec::new() };
         assert_eq!(Origin::read(&unsorted.to_octets()), None);
     }
 }

@@ -192,8 +192,9 @@ impl Reader<'_> {
     pub fn carry(&mut self, before: &mut Ends, now: &Ends) -> Result<(), StoreError> {
         for (partition, (before, now)) in (0..=u8::MAX).zip(before.0.iter_mut().zip(&now.0)) {
             let edition = now.name.edition;
-            if before.name.edition.checked_add(1) == Some(edition)
+            if before.name.edition != edition
                 && let Some(origin) = self.origin(Kind::Record, Volume { partition, edition })?
+                && origin.edition() == before.name.edition
             {
                 before.rows = origin.row(before.rows);
                 before.name = carried(before.name, edition, &origin);
@@ -215,15 +216,15 @@ impl Reader<'_> {
         let mut is_carried = false;
         for (at, now) in now.0.iter().enumerate() {
             let edition = now.edition;
-            let is_due = |end: &&mut NameEnd| end.edition.checked_add(1) == Some(edition);
+            let is_due = |end: &&mut NameEnd| end.edition != edition;
             let ends = before.iter_mut().filter_map(|ends| ends.0.get_mut(at));
             let due: Vec<&mut NameEnd> = ends.filter(is_due).collect();
             let (false, Ok(partition)) = (due.is_empty(), u8::try_from(at)) else { continue };
             let Some(origin) = self.origin(kind, Volume { partition, edition })? else { continue };
-            for end in due {
+            for end in due.into_iter().filter(|end| end.edition == origin.edition()) {
                 *end = carried(*end, edition, &origin);
+                is_carried = true;
             }
-            is_carried = true;
         }
         Ok(is_carried)
     }

@@ -22,9 +22,10 @@ use crate::store::write::checkpoint::{MARK, Mark};
 use crate::store::write::upsert::pack_removal;
 use crate::store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds that a partition stays held if the process that repairs it does not come back.
-pub(in crate::store) const HOLD: &str = "300000";
+const HOLD: &str = "300000";
 /// Maximum number of octets and of changes in one call.
 const CALL: (usize, usize) = (256 << 10, 64);
 /// Number of keys read in one pipeline: a block has 64 KiB.
@@ -88,6 +89,11 @@ fn other_editions(edition: u32, present: &[Present]) -> Vec<Change> {
         others.map(|suffix| Change { command: "DEL", suffix, words: Vec::new() }).collect();
     let words = vec![b"y".to_vec()];
     changes.push(Change { command: "HDEL", suffix: "m".to_owned(), words });
+    let last = present.iter().map(|key| key.edition).max().unwrap_or(0);
+    if last > 0 {
+        let words = vec![b"w".to_vec(), last.to_string().into_bytes()];
+        changes.push(Change { command: "HSET", suffix: "m".to_owned(), words });
+    }
     changes
 }
 
@@ -100,7 +106,7 @@ impl Store {
         &mut self,
         partition: u8,
     ) -> Result<Vec<String>, StoreError> {
-        let token = self.hold(partition)?;
+        let token = self.hold(partition, HOLD)?;
         let mut lost = Vec::new();
         let repaired = self.repair_held(partition, &token, &mut lost);
         // The hold is released, whatever the result.
@@ -110,11 +116,34 @@ impl Store {
         Ok(lost)
     }
 
-    /// Holds a partition, so that agents wait; returns the token with which [`Store::mend`] changes it.
+    /// Refuses while a process has the lease to forget records: what it is writing looks like remains.
+    pub(in crate::store) fn refuse_forgetting(&mut self) -> Result<(), StoreError> {
+        let key = self.keys.forgetting();
+        let lease = reply::maybe_octets(self.client.ask(&[b"HGET", key.as_bytes(), b"l"])?)?;
+        let lease = lease.and_then(|lease| String::from_utf8(lease).ok());
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX);
+        let lease = lease.as_deref().and_then(|lease| {
+            let mut parts = lease.splitn(3, ' ').skip(1);
+            Some((parts.next()?.parse::<u32>().ok()?, parts.next()?.to_owned()))
+        });
+        match lease {
+            Some((ends, holder)) if ends > now => {
+                Err(StoreError::Forgetting { holder, seconds: ends - now })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds a partition for so many milliseconds, so that agents wait; returns the token with which [`Store::mend`] changes it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] while another process holds it; other errors as they occur.
-    pub(in crate::store) fn hold(&mut self, partition: u8) -> Result<String, StoreError> {
+    pub(in crate::store) fn hold(
+        &mut self,
+        partition: u8,
+        milliseconds: &str,
+    ) -> Result<String, StoreError> {
         FUNCTIONS.load(&mut self.client)?;
         let key = self.keys.repairer(partition);
         let token = crate::hex::encode(&random_key());
@@ -123,10 +152,11 @@ impl Store {
             self.client.ask(&[b"DEL", key.as_bytes()])?;
         }
         let words: [&[u8]; 6] =
-            [b"SET", key.as_bytes(), token.as_bytes(), b"NX", b"PX", HOLD.as_bytes()];
+            [b"SET", key.as_bytes(), token.as_bytes(), b"NX", b"PX", milliseconds.as_bytes()];
         if self.client.ask(&words)? == redis::Value::Nil {
             return Err(StoreError::Unavailable(format!(
-                "another repair is under way; if it was killed, {key} expires within five minutes"
+                "another repair is under way, or records are being forgotten; if that was killed, {key} expires within five \
+                 minutes"
             )));
         }
         Ok(token)
