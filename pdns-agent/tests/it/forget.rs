@@ -403,7 +403,8 @@ fn a_process_that_is_killed_is_completed_by_the_next() {
         agrees(&mut Store::open(&options(&server)).unwrap(), &model);
         has_no_remains(&server);
     }
-    assert!(kills > 6, "only {kills} kills");
+    // The first of each batch has work for longer than it is given.
+    assert!(kills >= 3, "only {kills} kills");
     // What the inverted index has is what the records need.
     let mut store = Store::open(&options(&server)).unwrap();
     let postings = store.verify(false, &mut |_, _| {}).unwrap().postings;
