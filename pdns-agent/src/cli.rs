@@ -49,6 +49,7 @@ use args::intel::IntelCommand;
 use args::tag::TagCommand;
 use args::{Command, RowOptions};
 use std::io::{self, BufRead, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The environment of the command line.
 pub struct Terminal<'t> {
@@ -387,6 +388,18 @@ fn others(bad: u64, lines: u64, is_dry: bool) -> &'static str {
         (true, true) => "; the others would be imported",
         (true, false) => "; the others are imported",
     }
+}
+
+/// Names this process for those who meet its lease.
+fn this_process() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("process {} on {}", std::process::id(), host.trim())
+}
+
+/// Seconds since the epoch, for what runs for long.
+fn clock() -> u32 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Opens the store.

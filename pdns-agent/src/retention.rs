@@ -20,7 +20,7 @@ const WORTH: i64 = 30 * DAY as i64;
 /// Share of the memory, in percent, from which on it counts as nearly used up, and down to which is forgotten.
 const FULL: (u64, u64) = (95, 85);
 
-/// How a record came to be known.
+/// Origin of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A source gave owner name and type.

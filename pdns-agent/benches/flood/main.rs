@@ -25,14 +25,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Names of a flood.
 const NAMES: u64 = 3_000_000;
 /// The second of its answers, all on one day.
 const START: u64 = 1_767_700_000;
-/// Pause between two look-ups of other names.
-const PAUSE: Duration = Duration::from_millis(2);
 /// Milliseconds that the slowest hundredth of them may take.
 const SLOWEST: f64 = 20.0;
 
@@ -78,30 +76,6 @@ fn write(folder: &Path, domains: u64) -> PathBuf {
     path
 }
 
-/// Looks up names one after the other until `is_over`; returns the times, sorted.
-fn look_up(server: &Server, names: &[NameBuf], is_over: &dyn Fn(usize) -> bool) -> Vec<Duration> {
-    let mut store = server.store();
-    let mut times = Vec::new();
-    for name in names.iter().cycle() {
-        if is_over(times.len()) {
-            break;
-        }
-        let begin = Instant::now();
-        let found = store.reader().lookup_name(name.as_name(), true).expect("the store answers");
-        let mut rows = 0;
-        let mut each = |_| {
-            rows += 1;
-            ControlFlow::Continue(())
-        };
-        store.reader().own_records(&found, &mut each).expect("the store answers");
-        times.push(begin.elapsed());
-        assert!(rows > 0, "a name of the store is gone");
-        std::thread::sleep(PAUSE);
-    }
-    times.sort_unstable();
-    times
-}
-
 /// Fills a store, and has the flood come over it.
 fn measure(
     folder: &Path,
@@ -125,12 +99,11 @@ fn measure(
             ControlFlow::Continue(())
         })
         .expect("the names can be read");
-    let before = look_up(&server, &names, &|done| done >= 2_000);
+    let before = server.look_up(&names, &|done| done >= 2_000);
     let (memory, records) = (server.memory(), server.records());
     let is_over = AtomicBool::new(false);
     let (time, during) = std::thread::scope(|threads| {
-        let asking =
-            threads.spawn(|| look_up(&server, &names, &|_| is_over.load(Ordering::Relaxed)));
+        let asking = threads.spawn(|| server.look_up(&names, &|_| is_over.load(Ordering::Relaxed)));
         let begin = Instant::now();
         let status = Command::new(env!("CARGO_BIN_EXE_pdns-agent"))
             .args(["--new-names", bound, "zeek", "--once"])
@@ -144,7 +117,7 @@ fn measure(
         is_over.store(true, Ordering::Relaxed);
         (time, asking.join().expect("look-ups do not fail"))
     });
-    let after = look_up(&server, &names, &|done| done >= 2_000);
+    let after = server.look_up(&names, &|done| done >= 2_000);
     let mebibytes = server.memory().saturating_sub(memory) as f64 / f64::from(1 << 20);
     report.number(&format!("{what}: records more"), (server.records() - records) as f64);
     report.number(&format!("{what}: MiB more"), mebibytes);

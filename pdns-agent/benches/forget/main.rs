@@ -31,8 +31,6 @@ use std::time::{Duration, Instant};
 const LINES: u64 = 2_000_000;
 /// The second of its answers.
 const START: u64 = 1_767_700_000;
-/// Pause between two look-ups.
-const PAUSE: Duration = Duration::from_millis(2);
 /// Milliseconds that the slowest hundredth of look-ups may take.
 const SLOWEST: f64 = 20.0;
 /// Place of the name in a line of the log.
@@ -134,30 +132,6 @@ fn write_new(folder: &Path, part: &str) -> PathBuf {
     path
 }
 
-/// Looks up names one after the other until `is_over`; returns the times, sorted.
-fn look_up(server: &Server, names: &[NameBuf], is_over: &dyn Fn(usize) -> bool) -> Vec<Duration> {
-    let mut store = server.store();
-    let mut times = Vec::new();
-    for name in names.iter().cycle() {
-        if is_over(times.len()) {
-            break;
-        }
-        let begin = Instant::now();
-        let found = store.reader().lookup_name(name.as_name(), true).expect("the store answers");
-        let mut rows = 0;
-        let mut each = |_| {
-            rows += 1;
-            ControlFlow::Continue(())
-        };
-        store.reader().own_records(&found, &mut each).expect("the store answers");
-        times.push(begin.elapsed());
-        assert!(rows > 0, "{name} is gone");
-        std::thread::sleep(PAUSE);
-    }
-    times.sort_unstable();
-    times
-}
-
 /// Forgets half of what is left, while a log is imported and names are looked up.
 fn beside_others(server: &Server, folder: &Path, report: &mut Report) {
     let is_left = |name: &str| name.len().is_multiple_of(2);
@@ -180,7 +154,7 @@ fn beside_others(server: &Server, folder: &Path, report: &mut Report) {
         is_over.store(false, Ordering::Relaxed);
         std::thread::scope(|threads| {
             let asking =
-                threads.spawn(|| look_up(server, &names, &|_| is_over.load(Ordering::Relaxed)));
+                threads.spawn(|| server.look_up(&names, &|_| is_over.load(Ordering::Relaxed)));
             work();
             is_over.store(true, Ordering::Relaxed);
             asking.join().expect("look-ups do not fail")

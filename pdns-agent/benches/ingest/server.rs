@@ -1,12 +1,15 @@
 //! A redis-server for the measurements: private, on a Unix socket, without persistence, with the settings
 //! that the managed store has.
 
+use pdns_agent::name::NameBuf;
 use pdns_agent::store::{Kind, Options, Store};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Pause between two look-ups.
+const PAUSE: Duration = Duration::from_millis(2);
 /// Commands of `redis-benchmark`.
 const COMMANDS: u32 = 2_000_000;
 
@@ -158,6 +161,35 @@ impl Server {
             .status()
             .expect("the agent runs");
         assert!(status.success(), "the agent failed");
+    }
+
+    /// Looks up names one after the other until `is_over`; returns the times, sorted.
+    pub(crate) fn look_up(
+        &self,
+        names: &[NameBuf],
+        is_over: &dyn Fn(usize) -> bool,
+    ) -> Vec<Duration> {
+        let mut store = self.store();
+        let mut times = Vec::new();
+        for name in names.iter().cycle() {
+            if is_over(times.len()) {
+                break;
+            }
+            let begin = Instant::now();
+            let found =
+                store.reader().lookup_name(name.as_name(), true).expect("the store answers");
+            let mut rows = 0;
+            let mut each = |_| {
+                rows += 1;
+                ControlFlow::Continue(())
+            };
+            store.reader().own_records(&found, &mut each).expect("the store answers");
+            times.push(begin.elapsed());
+            assert!(rows > 0, "{name} is gone");
+            std::thread::sleep(PAUSE);
+        }
+        times.sort_unstable();
+        times
     }
 
     /// HINCRBY on random keys, each per second of processor time.

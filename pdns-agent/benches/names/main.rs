@@ -89,7 +89,7 @@ fn protected(words: &Words, popular: usize) -> Vec<NameBuf> {
     brands().into_iter().chain(more).collect()
 }
 
-/// What comparing names with protected ones costs.
+/// Cost of comparing names with protected ones.
 fn mimics(report: &mut Report, words: &Words, names: &[NameBuf]) {
     let index = MimicIndex::new(&protected(words, POPULAR));
     let mut times: Vec<Duration> = names

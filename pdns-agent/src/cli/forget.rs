@@ -1,7 +1,7 @@
 //! `pdns admin forget`: what goes is shown first, and asked about.
 
 use super::args::forget::{ForgetArgs, OriginArg};
-use super::{CliError, Found, Terminal, UsageError, cannot, open};
+use super::{CliError, Found, Terminal, UsageError, cannot, clock, open, this_process};
 use crate::query::{TagSet, TimeSpec};
 use crate::render::counted;
 use crate::retention::{Criteria, Origin, Retention, cut, is_nearly_full, is_protected, of_sum};
@@ -9,7 +9,6 @@ use crate::store::{Candidate, ForgetNote, ForgetTally, Forgetting, Kind, Options
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Times that records are forgotten for want of memory: how much each of them frees is known only afterwards.
 const ROUNDS: usize = 3;
@@ -48,26 +47,23 @@ pub(super) fn forget(
     if rules.is_none() && criteria.is_empty() {
         return Err(UsageError::NothingToForget.into());
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let tags = TagSet::load(&mut store.reader()).map_err(cannot("read the tags"))?;
+    let most = rules.and_then(|rules| rules.max_memory);
     let keeps_tagged = rules.map_or(!asked.tagged, |rules| !rules.forgets_tagged);
     let selects = |one: &Candidate<'_>| match &rules {
         Some(rules) => rules.selects(one, now),
         None => criteria.selects(one),
     };
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let holder = format!("process {} on {}", std::process::id(), host.trim());
-    let chosen = Chosen { selects: &selects, tags: keeps_tagged.then_some(&tags) };
-    let mut run = Run { store, holder, stop };
+    let mut run = Run { store, holder: this_process(), stop: Arc::default() };
     if !asked.yes {
+        let tags = tags_of(&mut run)?;
+        let chosen = Chosen { selects: &selects, tags: keeps_tagged.then_some(&tags) };
         let trial = run.go(&chosen, true, terminal)?;
         say_trial(&trial, &mut run.store, terminal)?;
-        if let Some(most) = rules.and_then(|rules| rules.max_memory) {
+        if let Some(most) = most {
             say_memory(most, &mut run.store, terminal)?;
         }
         let is_nothing = trial.records + trial.negatives + trial.sums == 0;
-        let is_due = rules.and_then(|rules| rules.max_memory).is_some();
-        if asked.dry_run || (is_nothing && !is_due) || !confirmed(terminal)? {
+        if asked.dry_run || (is_nothing && most.is_none()) || !confirmed(terminal)? {
             return Ok(Found::Something);
         }
     }
@@ -76,7 +72,7 @@ pub(super) fn forget(
         signal_hook::flag::register(signal, Arc::clone(&run.stop)).map_err(CliError::Signal)?;
     }
     // Somebody may have thought about the question for long.
-    let tags = TagSet::load(&mut run.store.reader()).map_err(cannot("read the tags"))?;
+    let tags = tags_of(&mut run)?;
     let chosen = Chosen { selects: &selects, tags: keeps_tagged.then_some(&tags) };
     let before = used(&mut run.store)?;
     let tally = run.go(&chosen, false, terminal)?;
@@ -88,7 +84,7 @@ pub(super) fn forget(
         is_short: false,
     };
     say(&tally, "", terminal);
-    if let Some(most) = rules.and_then(|rules| rules.max_memory) {
+    if let Some(most) = most {
         keep_budget(&mut run, &tags, most, &mut note, terminal)?;
     }
     if note.records + note.negatives > 0 || note.is_short {
@@ -107,6 +103,10 @@ pub(super) fn forget(
         return Err(CliError::ForgettingStopped);
     }
     Ok(Found::Something)
+}
+
+fn tags_of(run: &mut Run) -> Result<TagSet, CliError> {
+    TagSet::load(&mut run.store.reader()).map_err(cannot("read the tags"))
 }
 
 /// Forgets the least valuable records while the memory is nearly used up.
@@ -161,10 +161,6 @@ impl Run {
         is_trial: bool,
         terminal: &mut Terminal<'_>,
     ) -> Result<ForgetTally, CliError> {
-        let clock = || {
-            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX)
-        };
         let (stop, is_watched) = (Arc::clone(&self.stop), terminal.is_watched);
         let Chosen { selects, tags } = *chosen;
         let keep = |one: &Candidate<'_>| !selects(one) || is_protected(tags, one);
@@ -257,15 +253,15 @@ fn say_trial(
     store: &mut Store,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), CliError> {
+    if tally.records + tally.negatives + tally.sums == 0 {
+        terminal.say(format_args!("nothing to forget: {} kept", tally.kept));
+        return Ok(());
+    }
     let all = u128::from(tally.octets + tally.octets_kept).max(1);
     let freed = used(store)?.map(|used| u128::from(used) * u128::from(tally.octets) / all);
     let freed = freed.map_or(String::new(), |freed| {
         format!("; about {} MiB of memory would be free", freed.div_ceil(1 << 20))
     });
-    if tally.records + tally.negatives + tally.sums == 0 {
-        terminal.say(format_args!("nothing to forget: {} kept", tally.kept));
-        return Ok(());
-    }
     terminal.say(format_args!(
         "to be forgotten: {}, with all of {}; {} kept{freed}",
         sentence(tally),

@@ -1,7 +1,7 @@
 //! `pdns judge`: judges new names until it is stopped, or shows how far it is.
 
 use super::args::judge::Judge;
-use super::{CliError, Found, Terminal, cannot, classify, open};
+use super::{CliError, Found, Terminal, cannot, classify, clock, open, this_process};
 use crate::analyze::WINDOW;
 use crate::config::score::{ScoreFiles, protected};
 use crate::judge::{FirstSeen, JudgeSettings, Knowledge, Mode, State, Summary, run};
@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Runs the judge, or shows its state.
 pub(super) fn judge(
@@ -51,13 +50,7 @@ pub(super) fn judge(
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(CliError::Signal)?;
     }
     super::serve::log();
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
-    let holder = format!("process {} on {host}", std::process::id());
-    let clock = || {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX)
-    };
+    let holder = this_process();
     let mode = Mode { once: asked.once, all: asked.all, wait: asked.wait };
     let summary = run(
         options,

@@ -106,19 +106,15 @@ pub(in crate::store) struct Pace<'p> {
     is_busy: bool,
     /// True while a partition is held: others wait for us.
     is_held: bool,
-    longest_hold: Duration,
-    is_stopped: &'p dyn Fn() -> bool,
+    /// Says that it should end early.
+    ends: &'p dyn Fn() -> bool,
 }
 
 impl Pace<'_> {
     fn rest(&self, busy: Duration) {
-        if self.is_busy && !self.is_held && !(self.is_stopped)() {
+        if self.is_busy && !self.is_held && !(self.ends)() {
             thread::sleep((busy * REST).min(LONGEST_REST));
         }
-    }
-
-    fn held(&mut self, time: Duration) {
-        self.longest_hold = self.longest_hold.max(time);
     }
 }
 
@@ -166,9 +162,7 @@ impl Store {
         how: &mut Forgetting<'_>,
         lease: Option<&JudgeLease>,
     ) -> Result<Tally, StoreError> {
-        let is_stopped = how.is_stopped;
-        let mut pace =
-            Pace { is_busy: true, is_held: false, longest_hold: Duration::ZERO, is_stopped };
+        let mut pace = Pace { is_busy: true, is_held: false, ends: how.is_stopped };
         if lease.is_none() {
             return self.forget_parts(how, None, &mut pace);
         }
@@ -213,11 +207,7 @@ impl Store {
             rewrite.count(&mut tally);
             let octets = tally.octets + tally.octets_kept - before;
             let [records, _] = rewrite.sides;
-            let gone: Vec<Gone> = records
-                .dropped
-                .into_values()
-                .map(|one| Gone { hash: one.hash, key: one.key })
-                .collect();
+            let gone: Vec<Gone> = records.dropped.into_values().collect();
             let (edition, long) = (records.meta.edition, rewrite.long);
             index::remove(self, partition, &gone, &long, pace)?;
             self.note_index_done(partition, edition)?;

@@ -26,6 +26,13 @@ fn ask<T: redis::FromRedisValue>(server: &Redis, words: &[&str]) -> T {
     T::from_redis_value(server.call(words)).unwrap()
 }
 
+/// Octets of memory in use.
+fn used_memory(server: &Redis) -> u64 {
+    let info: String = ask(server, &["INFO", "memory"]);
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    used.trim().parse().unwrap()
+}
+
 /// Forgets what is not to be kept.
 fn forget(store: &mut Store, keep: &dyn Fn(&Candidate<'_>) -> bool) -> ForgetTally {
     run_forget(store, keep, false)
@@ -36,6 +43,14 @@ fn run_forget(
     keep: &dyn Fn(&Candidate<'_>) -> bool,
     is_trial: bool,
 ) -> ForgetTally {
+    try_forget(store, keep, is_trial).unwrap()
+}
+
+fn try_forget(
+    store: &mut Store,
+    keep: &dyn Fn(&Candidate<'_>) -> bool,
+    is_trial: bool,
+) -> Result<ForgetTally, StoreError> {
     let mut how = Forgetting {
         keep,
         keep_sum: &|_| true,
@@ -45,7 +60,7 @@ fn run_forget(
         is_stopped: &|| false,
         progress: &mut |_, _| {},
     };
-    store.forget(&mut how).unwrap()
+    store.forget(&mut how)
 }
 
 /// Records of all forms: many of one name, long ones, failures, large counts, many sensors.
@@ -590,9 +605,7 @@ fn the_budget_of_memory_takes_the_least_valuable_first() {
     pdns(&["tag", "set", "interest", ".tagged.example"]).with(&[0]);
     // It is full where it is now. The least budget is 16 MB.
     server.call(&["SET", "filler", &"x".repeat(12 << 20)]);
-    let info: String = ask(&server, &["INFO", "memory"]);
-    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
-    let used: u64 = used.trim().parse().unwrap();
+    let used = used_memory(&server);
     let settings = |most: u64| {
         home.write(".config/pdns/pdns.toml", format!("[retention]\nmax_memory = {most}\n"));
     };
@@ -663,16 +676,7 @@ fn what_a_repair_takes_away_meanwhile_does_not_come_into_use() {
                 let number = one.rrname.as_str().split('.').next().unwrap()[1..].parse::<u16>();
                 number.unwrap() % 10 > done
             };
-            let mut how = Forgetting {
-                keep: &keep,
-                keep_sum: &|_| true,
-                is_trial: false,
-                holder: "a test",
-                clock: &|| 1_700_000_000,
-                is_stopped: &|| false,
-                progress: &mut |_, _| {},
-            };
-            match store.forget(&mut how) {
+            match try_forget(&mut store, &keep, false) {
                 Ok(_) => done += 1,
                 Err(_) => refused += 1,
             }
@@ -710,22 +714,11 @@ fn a_redis_that_is_full_leaves_nothing_half_done() {
             log.flush(&mut store).unwrap();
         }
     }
-    let info: String = ask(&server, &["INFO", "memory"]);
-    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
-    let used: u64 = used.trim().parse().unwrap();
+    let used = used_memory(&server);
     // Room for a part of the new keys.
     server.call(&["CONFIG", "SET", "maxmemory", &(used + 700_000).to_string()]);
     let keep = |one: &Candidate<'_>| one.rrname.as_str() != "h7.one.example";
-    let mut how = Forgetting {
-        keep: &keep,
-        keep_sum: &|_| true,
-        is_trial: false,
-        holder: "a test",
-        clock: &|| 1_700_000_000,
-        is_stopped: &|| false,
-        progress: &mut |_, _| {},
-    };
-    let error = store.forget(&mut how).expect_err("there is no room");
+    let error = try_forget(&mut store, &keep, false).expect_err("there is no room");
     assert!(matches!(error, StoreError::Full), "{error}");
     agrees(&mut store, &model);
     has_no_remains(&server);
@@ -756,16 +749,7 @@ fn two_processes_at_once_destroy_nothing() {
         }
         !one.rrname.as_str().starts_with("h7")
     };
-    let mut how = Forgetting {
-        keep: &keep,
-        keep_sum: &|_| true,
-        is_trial: false,
-        holder: "a test",
-        clock: &|| 1_700_000_000,
-        is_stopped: &|| false,
-        progress: &mut |_, _| {},
-    };
-    assert!(store.forget(&mut how).is_err());
+    assert!(try_forget(&mut store, &keep, false).is_err());
     model.retain(|(owner, _), _| !owner.as_name().as_str().starts_with("h8"));
     agrees(&mut store, &model);
     has_no_remains(&server);

@@ -18,7 +18,7 @@ Examples:
 
 Exit status: 0 forgotten, or nothing to forget, 2 error or interrupted.";
 
-/// How records came to be known.
+/// Origins of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OriginArg {
     /// A source gave owner name and type
@@ -60,7 +60,7 @@ pub struct ForgetArgs {
     /// Records alone
     #[arg(long)]
     pub records: bool,
-    /// What the section [retention] of pdns.toml says, instead
+    /// Follow the section [retention] of pdns.toml instead
     #[arg(long, conflicts_with_all = ["last_before", "rrtype", "below", "address", "origin", "most_count", "only_sensor", "negative", "records", "tagged"])]
     pub rules: bool,
     /// Tagged records, too

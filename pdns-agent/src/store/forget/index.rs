@@ -34,6 +34,7 @@ pub(super) fn remove(
     long: &HashMap<Vec<u8>, Vec<u8>>,
     pace: &mut Pace<'_>,
 ) -> Result<(), StoreError> {
+    let keys = store.keys.clone();
     for gone in gone.chunks(CHUNK) {
         let begin = Instant::now();
         let entries = gone.iter().filter_map(|one| {
@@ -54,7 +55,6 @@ pub(super) fn remove(
         for (posting, owner) in needed(store, &owners)? {
             let member = posting.member(owner);
             if removed.contains(&(posting.key.as_str(), member)) {
-                let keys = store.keys.clone();
                 store.writer_state.add_posting(&posting, member, &keys, &mut packed);
             }
         }
@@ -70,11 +70,11 @@ pub(super) fn add_again(
     owners: &[Pointer],
     pace: &mut Pace<'_>,
 ) -> Result<(), StoreError> {
+    let keys = store.keys.clone();
     for owners in owners.chunks(CHUNK) {
         let begin = Instant::now();
         let mut packed = Pipeline::default();
         for (posting, owner) in needed(store, owners)? {
-            let keys = store.keys.clone();
             store.writer_state.add_posting(&posting, posting.member(owner), &keys, &mut packed);
         }
         store.client.call(&packed)?;

@@ -9,6 +9,7 @@ use crate::name::Name;
 use crate::observation::Fact;
 use crate::rdata::Rdata;
 use crate::store::forget::image::{Image, Located, digest_in, keys_of};
+use crate::store::forget::index::Gone;
 use crate::store::forget::old::{OldName, changed, content, long_in, names_in};
 use crate::store::forget::{Candidate, HELD, Keep, Pace, Tally};
 use crate::store::layout::encoding::StoredRef;
@@ -28,12 +29,6 @@ const SENT: usize = 128 << 10;
 const LAST_ROUND: usize = 500;
 const ROUNDS: usize = 8;
 
-/// A record that is left out: hash of its owner, and its key as stored.
-pub(super) struct Dropped {
-    pub(super) hash: u64,
-    pub(super) key: Vec<u8>,
-}
-
 /// One kind of a partition.
 pub(super) struct Side {
     pub(super) kind: Kind,
@@ -41,7 +36,7 @@ pub(super) struct Side {
     whole: Whole,
     pub(super) image: Image,
     /// By row of the volume in use.
-    pub(super) dropped: BTreeMap<u32, Dropped>,
+    pub(super) dropped: BTreeMap<u32, Gone>,
     /// Names of the volume in use whose records are in a hash of their own.
     wide: BTreeSet<u64>,
     /// Rows that have changed and whose names are not found yet: names move while their partition grows.
@@ -105,9 +100,8 @@ impl<'r> Rewrite<'r> {
     pub(super) fn count(&self, tally: &mut Tally) {
         for side in &self.sides {
             let kept = side.image.meta();
-            let dropped = side.dropped.len() as u64;
-            let (records, octets): (u64, u64) =
-                (dropped, side.dropped.values().map(|one| one.key.len() as u64 + 44).sum());
+            let records = side.dropped.len() as u64;
+            let octets: u64 = side.dropped.values().map(|one| one.key.len() as u64 + 44).sum();
             match side.kind {
                 Kind::Record => tally.records += records,
                 Kind::Negative => tally.negatives += records,
@@ -160,7 +154,7 @@ impl<'r> Rewrite<'r> {
                 Some(true) => true,
                 Some(false) => {
                     let key = record.key.clone();
-                    dropped.insert(record.row, Dropped { hash, key });
+                    dropped.insert(record.row, Gone { hash, key });
                     false
                 }
                 None => {
@@ -212,14 +206,12 @@ impl<'r> Rewrite<'r> {
             }
         }
         let token = self.store.hold(self.partition, HELD)?;
-        let begin = Instant::now();
         let taken = self.take_place(&token, pace);
         if taken.is_err() {
             // Whatever the reason, agents need not wait for the end of the hold.
             drop(self.store.mend(self.partition, &token, "0", &[]));
         }
         taken?;
-        pace.held(begin.elapsed());
         Ok(self.old_keys())
     }
 
@@ -362,7 +354,7 @@ impl<'r> Rewrite<'r> {
                 kept.push(record);
             } else {
                 let key = record.key;
-                side.dropped.insert(record.row, Dropped { hash: name.hash, key });
+                side.dropped.insert(record.row, Gone { hash: name.hash, key });
             }
         }
         name.records = kept;
