@@ -32,8 +32,15 @@ pub const DEFAULT_URL: &str = "managed:";
 /// Default prefix of all keys.
 pub const DEFAULT_PREFIX: &str = "pd:";
 /// Supported URL schemes, besides [`DEFAULT_URL`].
-const SCHEMES: [&str; 5] =
-    ["redis://", "rediss://", "redis+unix://", "redis+sentinel://", "rediss+sentinel://"];
+const SCHEMES: [&str; 7] = [
+    "redis://",
+    "rediss://",
+    "redis+unix://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis-cluster://",
+    "rediss-cluster://",
+];
 
 /// Flags for the connection to the store.
 ///
@@ -49,7 +56,8 @@ pub struct Connection {
         global = true,
         help = "Where the store is [env: PDNS_REDIS] [default: managed:]",
         long_help = "Where the store is: managed:, redis://HOST:PORT, rediss://HOST:PORT, \
-            redis+unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/MASTER_NAME [env: PDNS_REDIS]\n\n\
+            redis+unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER_NAME or \
+            redis-cluster://HOST:PORT,HOST:PORT [env: PDNS_REDIS]\n\n\
             The default, managed:, is a private Redis in the data directory, started when it is not \
             running. Settings files override the default: for pdns ~/.config/pdns/pdns.toml and \
             /etc/pdns/pdns.toml, for pdns-agent /etc/pdns/agent.toml. A password does not belong here, since \
@@ -102,7 +110,7 @@ pub enum ConnectionError {
     /// The URL has an unsupported scheme.
     #[error(
         "{0:?} is no address of a store: give managed:, redis://HOST:PORT, rediss://HOST:PORT, \
-         redis+unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/MASTER_NAME"
+         redis+unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/MASTER_NAME or redis-cluster://HOST:PORT,HOST:PORT"
     )]
     Url(String),
     /// The URL refers to Security Onion's own Redis.
@@ -395,6 +403,7 @@ mod tests {
             "redis+unix:///run/redis.sock?db=1&pass=secret",
             "redis+sentinel://:secret@host,other/name",
             "redis+sentinel://host/name?sentinel_password=secret",
+            "redis-cluster://user:secret@host,other",
         ] {
             assert!(
                 matches!(options(&url(bad), &[]), Err(ConnectionError::PasswordInArgv)),

@@ -43,6 +43,8 @@ enum Part {
     Flood,
     /// Half of ten million names forgotten: memory, and what it costs those who write and ask
     Forget,
+    /// A store on a Redis Cluster beside one on a single server
+    Cluster,
     /// Names judged by their text: speed; and the quality of models beside Click Security's forest, where
     /// `PDNS_TEST_DATA` has the lists
     Names,
@@ -76,6 +78,10 @@ pub(crate) fn bench(args: &Args) -> anyhow::Result<()> {
                 }
                 Part::Flood => flood(&directory)?,
                 Part::Forget => forget(&directory)?,
+                Part::Cluster => {
+                    one_million(&directory)?;
+                    measure("cluster", &directory)?;
+                }
                 Part::Names => names(&directory)?,
                 Part::Judge => judge(&directory)?,
                 Part::Capture => capture(&directory)?,

@@ -57,7 +57,8 @@ pub(super) fn forget(
     if !asked.yes {
         let tags = tags_of(&mut run)?;
         let chosen = Chosen { selects: &selects, tags: keeps_tagged.then_some(&tags) };
-        let trial = run.go(&chosen, true, terminal)?;
+        let mut trial = ForgetTally::default();
+        run.go(&chosen, true, &mut trial, terminal)?;
         say_trial(&trial, &mut run.store, terminal)?;
         if let Some(most) = most {
             say_memory(most, &mut run.store, terminal)?;
@@ -75,7 +76,8 @@ pub(super) fn forget(
     let tags = tags_of(&mut run)?;
     let chosen = Chosen { selects: &selects, tags: keeps_tagged.then_some(&tags) };
     let before = used(&mut run.store)?;
-    let tally = run.go(&chosen, false, terminal)?;
+    let mut tally = ForgetTally::default();
+    let mut forgotten = run.go(&chosen, false, &mut tally, terminal);
     let mut note = ForgetNote {
         time: now,
         reason: if rules.is_some() { "rules" } else { "command" }.to_owned(),
@@ -83,13 +85,20 @@ pub(super) fn forget(
         negatives: tally.negatives,
         is_short: false,
     };
-    say(&tally, "", terminal);
-    if let Some(most) = most {
-        keep_budget(&mut run, &tags, most, &mut note, terminal)?;
+    if forgotten.is_ok() || tally != ForgetTally::default() {
+        say(&tally, "", terminal);
     }
+    if let Some(most) = most
+        && forgotten.is_ok()
+    {
+        forgotten = keep_budget(&mut run, &tags, most, &mut note, terminal);
+    }
+    // After an error, too: what is gone is gone.
     if note.records + note.negatives > 0 || note.is_short {
-        run.store.note_forgotten(&note).map_err(cannot("note what was forgotten"))?;
+        let noted = run.store.note_forgotten(&note).map_err(cannot("note what was forgotten"));
+        forgotten = forgotten.and(noted);
     }
+    forgotten?;
     if let (Some(before), Some(after)) = (before, used(&mut run.store)?)
         && tally.records + tally.negatives > 0
     {
@@ -132,11 +141,13 @@ fn keep_budget(
         ));
         let selects = |one: &Candidate<'_>| cut.selects(one);
         let chosen = Chosen { selects: &selects, tags: Some(tags) };
-        let tally = run.go(&chosen, false, terminal)?;
+        let mut tally = ForgetTally::default();
+        let forgotten = run.go(&chosen, false, &mut tally, terminal);
         say(&tally, " for want of memory", terminal);
         "memory".clone_into(&mut note.reason);
         note.records += tally.records;
         note.negatives += tally.negatives;
+        forgotten?;
         if tally.records + tally.negatives == 0 {
             break;
         }
@@ -159,8 +170,9 @@ impl Run {
         &mut self,
         chosen: &Chosen<'_>,
         is_trial: bool,
+        tally: &mut ForgetTally,
         terminal: &mut Terminal<'_>,
-    ) -> Result<ForgetTally, CliError> {
+    ) -> Result<(), CliError> {
         let (stop, is_watched) = (Arc::clone(&self.stop), terminal.is_watched);
         let Chosen { selects, tags } = *chosen;
         let keep = |one: &Candidate<'_>| !selects(one) || is_protected(tags, one);
@@ -180,7 +192,7 @@ impl Run {
             is_stopped: &|| stop.load(Ordering::Relaxed),
             progress: &mut progress,
         };
-        self.store.forget(&mut how).map_err(cannot("forget records"))
+        self.store.forget(&mut how, tally).map_err(cannot("forget records"))
     }
 }
 

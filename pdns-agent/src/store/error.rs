@@ -86,7 +86,7 @@ pub enum StoreError {
     UnsupportedServer(String),
     /// The server holds only some of the keys.
     #[error(
-        "the server is a node of a Redis Cluster, which pdns does not support yet: use a single Redis or Valkey"
+        "the server is a node of a Redis Cluster, and has only some of the keys: name its nodes, as in redis-cluster://HOST:PORT,HOST:PORT"
     )]
     Cluster,
     /// The store has a layout that this program does not know.

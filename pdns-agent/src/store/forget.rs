@@ -26,6 +26,7 @@ use crate::store::judge::{JudgeLease, run_lease};
 use crate::store::layout::keys::{Kind, Pointer, Volume, low24};
 use crate::store::read::buckets::Meta;
 use crate::store::read::forgotten::ForgetNote;
+use crate::store::redis::client::KeyScan;
 use crate::store::redis::reply;
 use crate::store::verify::Change;
 use crate::store::{Store, StoreError};
@@ -127,26 +128,28 @@ struct Replaced {
 }
 
 impl Store {
-    /// Forgets records, negative answers, and sums of what is not kept. Ends early when that is asked for: what is forgotten by
-    /// then is counted.
+    /// Forgets records, negative answers, and sums of what is not kept. Ends early when that is asked for. What is forgotten is
+    /// added to the tally, also where an error follows; a damaged partition is left as it is, and the others are done.
     ///
     /// # Errors
     /// [`StoreError::Forgetting`] while another process does so, [`StoreError::Unavailable`] while one repairs the store;
     /// [`StoreError::Damaged`] where a repair is due first; other errors as they occur. The same call completes what an
     /// error or a kill interrupted.
-    pub fn forget(&mut self, how: &mut Forgetting<'_>) -> Result<Tally, StoreError> {
+    pub fn forget(
+        &mut self,
+        how: &mut Forgetting<'_>,
+        tally: &mut Tally,
+    ) -> Result<(), StoreError> {
         if how.is_trial {
-            return self.forget_all(how, None);
+            return self.forget_all(how, None, tally);
         }
         self.safe_capacity()?;
         self.writer().check_marked()?;
         let lease = JudgeLease::new(how.holder, LEASE);
         self.forget_lease("take", &lease, (how.clock)())?;
-        let tally = self.forget_all(how, Some(&lease));
+        let forgotten = self.forget_all(how, Some(&lease), tally);
         let freed = self.forget_lease("free", &lease, (how.clock)());
-        let tally = tally?;
-        freed?;
-        Ok(tally)
+        forgotten.and(freed)
     }
 
     fn forget_lease(&mut self, act: &str, lease: &JudgeLease, now: u32) -> Result<(), StoreError> {
@@ -161,13 +164,13 @@ impl Store {
         &mut self,
         how: &mut Forgetting<'_>,
         lease: Option<&JudgeLease>,
-    ) -> Result<Tally, StoreError> {
+        tally: &mut Tally,
+    ) -> Result<(), StoreError> {
         let mut pace = Pace { is_busy: true, is_held: false, ends: how.is_stopped };
-        if lease.is_none() {
-            return self.forget_parts(how, None, &mut pace);
+        if lease.is_some() {
+            self.end_interrupted(&mut pace)?;
         }
-        self.end_interrupted(&mut pace)?;
-        self.forget_parts(how, lease, &mut pace)
+        self.forget_parts(how, lease, &mut pace, tally)
     }
 
     fn forget_parts(
@@ -175,44 +178,25 @@ impl Store {
         how: &mut Forgetting<'_>,
         lease: Option<&JudgeLease>,
         pace: &mut Pace<'_>,
-    ) -> Result<Tally, StoreError> {
-        let Forgetting { keep, keep_sum, is_stopped, .. } = *how;
-        let mut tally = Tally::default();
+        tally: &mut Tally,
+    ) -> Result<(), StoreError> {
+        let mut damaged = None;
         let mut waiting: VecDeque<Replaced> = VecDeque::new();
         let all = self.router.partitions();
         for (partition, done) in self.partitions().zip(1..) {
-            if is_stopped() {
+            if (how.is_stopped)() {
                 break;
             }
             if let Some(lease) = lease {
                 self.forget_lease("take", lease, (how.clock)())?;
             }
-            tally.sums += self.forget_sums(partition, keep_sum, how.is_trial)?;
-            let mut rewrite = Rewrite::plan(self, partition, keep, pace)?;
-            if how.is_trial || !rewrite.is_needed() {
-                rewrite.count(&mut tally);
-                (how.progress)(done, all);
-                continue;
-            }
-            let keys = match rewrite.run(pace) {
-                Ok(keys) => keys,
-                Err(error) => {
-                    // It takes memory. Where this fails, too, the next run does it.
-                    let volume = rewrite.new_volume();
-                    drop(self.abandon(volume, pace));
-                    return Err(error);
+            match self.forget_part(how, partition, pace, tally) {
+                Ok(replaced) => waiting.extend(replaced),
+                Err(error @ StoreError::Damaged { .. }) => {
+                    damaged.get_or_insert(error);
                 }
-            };
-            let before = tally.octets + tally.octets_kept;
-            rewrite.count(&mut tally);
-            let octets = tally.octets + tally.octets_kept - before;
-            let [records, _] = rewrite.sides;
-            let gone: Vec<Gone> = records.dropped.into_values().collect();
-            let (edition, long) = (records.meta.edition, rewrite.long);
-            index::remove(self, partition, &gone, &long, pace)?;
-            self.note_index_done(partition, edition)?;
-            let until = Instant::now() + GRACE;
-            waiting.push_back(Replaced { partition, keys, octets, until });
+                Err(error) => return Err(error),
+            }
             while waiting.len() > WAITING.1
                 && waiting.iter().map(|replaced| replaced.octets).sum::<u64>() > WAITING.0
                 && let Some(first) = waiting.pop_front()
@@ -224,7 +208,41 @@ impl Store {
         for replaced in waiting {
             self.delete_replaced(&replaced, pace)?;
         }
-        Ok(tally)
+        damaged.map_or(Ok(()), Err)
+    }
+
+    /// Forgets records of a partition. Returns the keys that were replaced, if any were.
+    fn forget_part(
+        &mut self,
+        how: &Forgetting<'_>,
+        partition: u8,
+        pace: &mut Pace<'_>,
+        tally: &mut Tally,
+    ) -> Result<Option<Replaced>, StoreError> {
+        tally.sums += self.forget_sums(partition, how.keep_sum, how.is_trial)?;
+        let mut rewrite = Rewrite::plan(self, partition, how.keep, pace)?;
+        if how.is_trial || !rewrite.is_needed() {
+            rewrite.count(tally);
+            return Ok(None);
+        }
+        let keys = match rewrite.run(pace) {
+            Ok(keys) => keys,
+            Err(error) => {
+                // It takes memory. Where this fails, too, the next run does it.
+                let volume = rewrite.new_volume();
+                drop(self.abandon(volume, pace));
+                return Err(error);
+            }
+        };
+        let before = tally.octets + tally.octets_kept;
+        rewrite.count(tally);
+        let octets = tally.octets + tally.octets_kept - before;
+        let [records, _] = rewrite.sides;
+        let gone: Vec<Gone> = records.dropped.into_values().collect();
+        let (edition, long) = (records.meta.edition, rewrite.long);
+        index::remove(self, partition, &gone, &long, pace)?;
+        self.note_index_done(partition, edition)?;
+        Ok(Some(Replaced { partition, keys, octets, until: Instant::now() + GRACE }))
     }
 
     fn note_index_done(&mut self, partition: u8, edition: u32) -> Result<(), StoreError> {
@@ -362,14 +380,12 @@ impl Store {
         pace: &Pace<'_>,
     ) -> Result<(), StoreError> {
         let prefix = self.client.options().prefix.clone();
-        let mut cursor = b"0".to_vec();
+        let mut scan = KeyScan::default();
         loop {
             let begin = Instant::now();
-            let words: [&[u8]; 4] = [b"SCAN", &cursor, b"COUNT", b"1000"];
-            let mut answer = reply::list(self.client.ask(&words)?)?.into_iter();
-            cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
-            for key in reply::list(answer.next().ok_or(StoreError::Reply)?)? {
-                let Ok(key) = String::from_utf8(reply::octets(key)?) else { continue };
+            let Some(page) = self.client.scan(&mut scan, None)? else { return Ok(()) };
+            for key in page {
+                let Ok(key) = String::from_utf8(key) else { continue };
                 let found = key.strip_prefix(&prefix).and_then(Volume::of_key);
                 let Some(found) = found else { continue };
                 let due = in_use
@@ -380,9 +396,6 @@ impl Store {
                 }
             }
             pace.rest(begin.elapsed());
-            if cursor == b"0" {
-                return Ok(());
-            }
         }
     }
 }

@@ -233,9 +233,10 @@ fn tags(client: &mut RedisClient, keys: &Keys) -> Result<(), StoreError> {
             subjects.extend(field.and_then(|field| read_field(&field)).map(|(_, subject)| subject));
         }
         let lengths = lengths_of(subjects.iter());
-        let words: [&[u8]; 6] =
-            [b"EVAL", TAGS.as_bytes(), b"1", root.as_bytes(), &before, lengths.as_bytes()];
-        if reply::integer(&client.ask(&words)?)? == 1 {
+        let mut packed = Pipeline::default();
+        packed.begin_call("EVAL", TAGS, [&root, &meta], 2).arg(before).arg(&lengths);
+        let answer = client.call(&packed)?.pop().ok_or(StoreError::Reply)?;
+        if reply::integer(&answer)? == 1 {
             return Ok(());
         }
     }

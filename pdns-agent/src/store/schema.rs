@@ -326,8 +326,9 @@ fn mark(
 ) -> Result<(), StoreError> {
     let mut packed = Pipeline::default();
     for partition in (0..partitions).filter_map(|partition| u8::try_from(partition).ok()) {
-        let (function, tag) = (FUNCTIONS.mark.as_bytes(), keys.partition(partition));
-        packed.command(&[b"FCALL", function, b"1", tag.as_bytes(), &epoch, identity]);
+        let keys = keys.declared(partition);
+        let keys = keys.each_ref().map(String::as_str);
+        packed.begin_call("FCALL", &FUNCTIONS.mark, keys, 2).arg(epoch).arg(identity);
     }
     for (answer, partition) in client.call_each(&packed)?.into_iter().zip(0..=u8::MAX) {
         let meta = || Some(keys.meta(partition, Kind::Record));

@@ -74,13 +74,10 @@ impl Tags<'_> {
 
     fn change_batch(&mut self, changes: &[TagChange]) -> Result<Vec<TagOutcome>, StoreError> {
         let mut packed = Pipeline::default();
-        packed.begin(5 + 5 * changes.len());
         let clears = changes.iter().all(|change| matches!(change, TagChange::Clear(_)));
-        packed
-            .arg("EVAL")
-            .arg(if clears { CLEAR } else { CHANGE })
-            .arg("1")
-            .arg(self.store.keys.tags_root());
+        let script = if clears { CLEAR } else { CHANGE };
+        let (root, meta) = (self.store.keys.tags_root(), self.store.keys.tags_meta());
+        packed.begin_call("EVAL", script, [&root, &meta], 1 + 5 * changes.len());
         packed.arg(format!("{MAX_TAGS} {MAX_HISTORY}"));
         for change in changes {
             let tag = change.tag();

@@ -1,7 +1,7 @@
 //! `pdns-agent` as a process that can be watched, killed and asked to end; and what it should have stored.
 
 use crate::logs::{Rotation, Zeek};
-use crate::redis::{Redis, until};
+use crate::redis::{Redis, Served, until};
 use crate::run::{Home, run};
 use crate::store::{Model, agrees, contents, options};
 use pdns_agent::store::Store;
@@ -172,7 +172,7 @@ pub(crate) fn clean_import(home: &Home, input: &Path) -> Model {
 }
 
 /// Sum of the positions up to which each log is in the store; 0 while there is no store.
-pub(crate) fn acknowledged(server: &Redis) -> u64 {
+pub(crate) fn acknowledged(server: &impl Served) -> u64 {
     let Ok(mut store) = Store::open(&options(server)) else { return 0 };
     let Ok(sources) = store.reader().sources() else { return 0 };
     sources.iter().map(|(_, state)| state.acknowledged).sum()
@@ -180,7 +180,7 @@ pub(crate) fn acknowledged(server: &Redis) -> u64 {
 
 /// Waits until all of so many octets of logs are in the store.
 #[track_caller]
-pub(crate) fn catches_up(agent: &mut Agent, server: &Redis, octets: u64) {
+pub(crate) fn catches_up(agent: &mut Agent, server: &impl Served, octets: u64) {
     let mut now = 0;
     let deadline = Instant::now() + Duration::from_mins(1);
     while now != octets {
@@ -204,7 +204,7 @@ pub(crate) fn zeek_site(seed: u64) -> (Home, PathBuf, Zeek) {
 
 /// The agent ends well when asked, and the store holds what one undisturbed import does.
 #[track_caller]
-pub(crate) fn ends_well(agent: Agent, home: &Home, server: &Redis, zeek: &Zeek) {
+pub(crate) fn ends_well(agent: Agent, home: &Home, server: &impl Served, zeek: &Zeek) {
     let (code, said) = agent.terminate();
     assert_eq!(code, Some(0), "{said}");
     let written = home.path().join("written");

@@ -60,7 +60,8 @@ fn try_forget(
         is_stopped: &|| false,
         progress: &mut |_, _| {},
     };
-    store.forget(&mut how)
+    let mut tally = ForgetTally::default();
+    store.forget(&mut how, &mut tally).map(|()| tally)
 }
 
 /// Records of all forms: many of one name, long ones, failures, large counts, many sensors.
@@ -493,6 +494,26 @@ fn the_command_asks_shows_and_keeps_what_is_tagged() {
     let status = run(site.pdns().args(["status", "--format", "json"]), &[] as &[&str]).with(&[0]);
     let status: Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["forgotten"]["reason"], "rules", "{status}");
+}
+
+#[test]
+fn a_damaged_partition_is_told_and_the_others_are_done() {
+    let (home, server) = (Home::new(), Redis::start());
+    let log = old_log(&home, 0, 2_000);
+    run(crate::agent::zeek(&home, &server.url()).arg("--once"), &[&log]).with(&[0]);
+    let before = Store::open(&options(&server)).unwrap().reader().summary().unwrap().records;
+    server.call(&["DEL", "pd:{09}s0"]);
+    let ended = run(&mut forget_before(&home, &server.url(), 1_800_000_000), &[] as &[&str]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended.stderr.contains("forgotten: ") && ended.stderr.contains("pd:{09}s0"),
+        "{ended:?}"
+    );
+    let mut store = Store::open(&options(&server)).unwrap();
+    let summary = store.reader().summary().unwrap();
+    let noted = summary.forgotten.as_ref().expect("it is noted");
+    assert_eq!(noted.records, before - summary.records);
+    assert!(summary.records > 0 && summary.records < before / 20, "{summary:?}");
 }
 
 #[test]

@@ -108,6 +108,8 @@ mod sentinel;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod six;
+#[cfg(test)]
 mod squats;
 #[cfg(test)]
 mod store;

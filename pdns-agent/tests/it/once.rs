@@ -45,7 +45,7 @@ fn piped(home: &Home, server: &Redis) -> Agent {
 }
 
 /// Sends a capture through a pipe in parts, and does something between them.
-fn feed(agent: &mut Agent, path: &Path, parts: usize, mut between: impl FnMut(usize)) {
+pub(crate) fn feed(agent: &mut Agent, path: &Path, parts: usize, mut between: impl FnMut(usize)) {
     let octets = fs::read(path).expect("the capture was made");
     let mut pipe = agent.stdin();
     for (number, part) in octets.chunks(octets.len().div_ceil(parts)).enumerate() {

@@ -7,7 +7,7 @@ use crate::run::{Home, run};
 use std::ffi::OsStr;
 
 /// All that a store answers, sorted: its order is that of the partitions.
-fn answers(home: &Home, url: &str) -> Vec<String> {
+pub(crate) fn answers(home: &Home, url: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for words in [&["find", "--limit", "0"][..], &["*", "--negative", "--limit", "0"]] {
         let mut command = home.pdns();

@@ -23,6 +23,18 @@ pub(crate) struct Redis {
     child: Option<Child>,
 }
 
+/// What a store is on: a server, or a cluster.
+pub(crate) trait Served {
+    /// The URL that `--redis` takes.
+    fn store_url(&self) -> String;
+}
+
+impl Served for Redis {
+    fn store_url(&self) -> String {
+        self.url()
+    }
+}
+
 /// Where the server listens.
 #[derive(Clone, Copy)]
 enum Endpoint {
@@ -56,6 +68,24 @@ impl Redis {
                 Ok(server) => {
                     server.call(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
                     server.wait_for_slots();
+                    return server;
+                }
+                Err(log) => last = log,
+            }
+        }
+        panic!("no redis-server in cluster mode came up: {last}");
+    }
+
+    /// A server in cluster mode that has no slots and knows no other node; it keeps its data in memory only. Others
+    /// notice within a second that it is gone.
+    pub(crate) fn start_node() -> Self {
+        let mut last = String::new();
+        for _ in 0..PORT_TRIES {
+            let endpoint = Endpoint::Cluster { port: free_port(), bus: free_port() };
+            match Self::launch(endpoint, false) {
+                Ok(server) => {
+                    server.call(&["CONFIG", "SET", "cluster-node-timeout", "1000"]);
+                    server.call(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
                     return server;
                 }
                 Err(log) => last = log,
@@ -142,6 +172,16 @@ impl Redis {
     /// The process of a running server.
     pub(crate) fn id(&self) -> u32 {
         self.child.as_ref().expect("the server runs").id()
+    }
+
+    /// True unless it was stopped or killed.
+    pub(crate) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Host and port of a server on a port.
+    pub(crate) fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port())
     }
 
     /// The data directory.

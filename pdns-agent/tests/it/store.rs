@@ -3,7 +3,7 @@
 //! Each test runs on a single server and on a cluster of one that holds all slots: there, a command or
 //! function that touches keys of two slots fails.
 
-use crate::redis::Redis;
+use crate::redis::{Redis, Served};
 use pdns_agent::aggregate::Window;
 use pdns_agent::name::NameBuf;
 use pdns_agent::observation::{Observation, Outcome, Provenance, Seen};
@@ -53,8 +53,8 @@ impl Deref for Sum {
     }
 }
 
-pub(crate) fn options(server: &Redis) -> Options {
-    Options { url: server.url(), ..Options::default() }
+pub(crate) fn options(server: &impl Served) -> Options {
+    Options { url: server.store_url(), ..Options::default() }
 }
 
 fn on_both(test: impl Fn(&mut Redis)) {

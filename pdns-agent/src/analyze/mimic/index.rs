@@ -20,6 +20,9 @@ pub(super) const TWO_EDITS: usize = 6;
 const WITHIN: usize = 5;
 /// Bits of a hash that choose a bucket.
 const BUCKET_BITS: u32 = 20;
+/// Bits of the number of a group. Beside it there is room for all of a hash that its bucket does not tell.
+const GROUP_BITS: u32 = 20;
+const _: () = assert!(MAX_PROTECTED <= 1 << GROUP_BITS && BUCKET_BITS + 32 - GROUP_BITS == 32);
 
 /// Namespaces of the table.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +49,9 @@ pub(super) struct Group {
 pub struct MimicIndex {
     pub(super) names: Vec<Box<str>>,
     pub(super) groups: Vec<Group>,
-    /// Hash in the upper half, group in the lower one; ascending.
-    table: Vec<u64>,
+    /// What the bucket does not tell of a hash in the upper bits, the group in the [`GROUP_BITS`] lower ones; by bucket
+    /// and ascending.
+    table: Vec<u32>,
     /// First place of each bucket in the table.
     buckets: Vec<u32>,
     /// A bit for each hash that the table has, by its upper bits: most look-ups end here, in the cache.
@@ -205,7 +209,7 @@ impl MimicIndex {
             .map(|group| group.label.len() + 48 + group.names.capacity() * 4)
             .sum();
         let table =
-            self.table.capacity() * 8 + self.buckets.capacity() * 4 + self.filter.capacity() * 8;
+            self.table.capacity() * 4 + self.buckets.capacity() * 4 + self.filter.capacity() * 8;
         names
             + groups
             + table
@@ -264,7 +268,12 @@ impl MimicIndex {
                 *word |= 1 << (bit % 64);
             }
         }
-        self.table = table;
+        let short = |entry: &u64| {
+            let (hash, group) = (entry >> 32, entry & ((1 << GROUP_BITS) - 1));
+            u32::try_from((hash << GROUP_BITS | group) & 0xffff_ffff).unwrap_or(0)
+        };
+        self.table = table.iter().map(short).collect();
+        drop(table);
         let within = |group: &&(u32, &Group)| group.1.label.len() >= WITHIN;
         let patterns: Vec<(u32, &Group)> =
             (0..).zip(&self.groups).filter(|group| within(&group)).collect();
@@ -286,8 +295,9 @@ impl MimicIndex {
         let bounds = (self.buckets.get(bucket), self.buckets.get(bucket + 1));
         let (Some(&from), Some(&to)) = bounds else { return };
         let entries = self.table.get(from as usize..to as usize).unwrap_or_default();
-        let same = entries.iter().filter(|entry| *entry >> 32 == u64::from(hash));
-        found.extend(same.map(|entry| u32::try_from(entry & 0xffff_ffff).unwrap_or(u32::MAX)));
+        let rest = hash << GROUP_BITS >> GROUP_BITS;
+        let same = entries.iter().filter(|entry| *entry >> GROUP_BITS == rest);
+        found.extend(same.map(|entry| entry & ((1 << GROUP_BITS) - 1)));
     }
 }
 

@@ -16,7 +16,7 @@ use super::rdb_value::version_of;
 use crate::hash::{Hasher, Router};
 use crate::store::functions::FUNCTIONS;
 use crate::store::layout::keys::{KeyClass, Keys, Kind, OLDEST_VERSION, VERSION};
-use crate::store::redis::client::{Pipeline, RedisClient};
+use crate::store::redis::client::{KeyScan, Pipeline, RedisClient};
 use crate::store::redis::{capacity, reply};
 use crate::store::schema::{Schema, marks};
 use crate::store::write::upsert::WriterState;
@@ -217,26 +217,15 @@ impl Restored {
     fn scan(&mut self, each: &mut EachPage<'_>) -> Result<(), BackupError> {
         let pattern = format!("{}*", literally(&self.prefix));
         let schema = self.keys.schema();
-        let mut cursor = b"0".to_vec();
-        loop {
-            let words: [&[u8]; 6] =
-                [b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"];
-            let mut page = reply::list(self.client.ask(&words)?)?.into_iter();
-            let mut next = || page.next().ok_or(StoreError::Reply);
-            cursor = reply::octets(next()?)?;
-            let mut keys = Vec::new();
-            for key in reply::list(next()?)? {
-                let key = reply::octets(key)?;
+        let mut scan = KeyScan::default();
+        while let Some(mut keys) = self.client.scan(&mut scan, Some(&pattern))? {
+            keys.retain(|key| {
                 let rest = key.strip_prefix(self.prefix.as_bytes()).unwrap_or_default();
-                if key != schema.as_bytes() && KeyClass::of(rest) != KeyClass::Foreign {
-                    keys.push(key);
-                }
-            }
+                key != schema.as_bytes() && KeyClass::of(rest) != KeyClass::Foreign
+            });
             each(&mut self.client, keys)?;
-            if cursor == b"0" {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Removes all keys of the store but its schema.

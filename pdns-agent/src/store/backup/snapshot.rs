@@ -5,7 +5,9 @@
 
 use super::BackupError;
 use super::rdb::{Rdb, SnapshotKey};
-use crate::store::redis::client::connect;
+use crate::store::layout::keys::Keys;
+use crate::store::redis::cluster::Masters;
+use crate::store::redis::connect::{connect, masters};
 use crate::store::redis::resp::RespStream;
 use crate::store::redis::socket::Socket;
 use crate::store::{Options, StoreError};
@@ -17,16 +19,123 @@ const LINE: u64 = 1 << 10;
 /// Bytes of the mark that ends data whose length is not known at first.
 const MARK: usize = 40;
 
-/// A snapshot that is received.
+/// A snapshot that is received: of a server, or of the masters of a cluster one after the other.
 pub(super) struct Snapshot {
-    rdb: Rdb<Box<dyn Read>>,
-    mark: Option<[u8; MARK]>,
+    /// That of the first server.
+    first: ServerSnapshot,
+    cluster: Option<ClusterSnapshot>,
+}
+
+/// What is known of a cluster whose masters are read.
+struct ClusterSnapshot {
+    masters: Masters,
+    /// The order in which they are read.
+    order: Vec<usize>,
+    options: Options,
+}
+
+/// The parts of a cluster's keys, in the order in which they are read. The masters are not read at the same moment, but
+/// whatever a key leads to must be in the snapshot. So positions in logs, of which there is one master that is read first,
+/// are read before records, and all of the inverted index and the numbers of sensors after them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Records,
+    Index,
+}
+
+impl Part {
+    /// Returns the part that a key belongs to, given what follows the prefix.
+    fn of(rest: &[u8]) -> Self {
+        let is_index = [&b"{4:"[..], b"{6:", b"6:"].iter().any(|begin| rest.starts_with(begin));
+        if is_index || matches!(rest, b"sensors" | b"schema") { Self::Index } else { Self::Records }
+    }
 }
 
 impl Snapshot {
     /// Asks for a snapshot, and waits until it begins.
     pub(super) fn take(options: &Options) -> Result<Self, BackupError> {
-        let mut stream = connect(options)?;
+        let Some(masters) = masters(options)? else {
+            let first = ServerSnapshot::take(connect(options)?, options)?;
+            return Ok(Self { first, cluster: None });
+        };
+        let first = masters.of_key(Keys::new(&options.prefix).sources().as_bytes());
+        let others = (0..masters.len()).filter(|&master| master != first);
+        let cluster = ClusterSnapshot {
+            order: std::iter::once(first).chain(others).collect(),
+            masters,
+            options: options.clone(),
+        };
+        cluster.refuse_moving_slots()?;
+        Ok(Self { first: cluster.take(first)?, cluster: Some(cluster) })
+    }
+
+    /// Returns the version of the format in which the server sends it.
+    pub(super) fn version(&self) -> u32 {
+        self.first.rdb.version()
+    }
+
+    /// Passes all wanted keys to `each`, in the order of the server.
+    pub(super) fn for_each(
+        &mut self,
+        is_wanted: &mut dyn FnMut(&[u8]) -> bool,
+        each: &mut dyn FnMut(&SnapshotKey<'_>) -> Result<(), BackupError>,
+    ) -> Result<(), BackupError> {
+        let Some(cluster) = &self.cluster else { return self.first.for_each(is_wanted, each) };
+        let prefix = cluster.options.prefix.as_bytes();
+        let mut is_first = true;
+        for part in [Part::Records, Part::Index] {
+            let mut is_of_part = |key: &[u8]| {
+                let found = key.strip_prefix(prefix).map_or(Part::Records, Part::of);
+                found == part && is_wanted(key)
+            };
+            for &master in &cluster.order {
+                if std::mem::take(&mut is_first) {
+                    self.first.for_each(&mut is_of_part, each)?;
+                    continue;
+                }
+                let mut snapshot = cluster.take(master)?;
+                if snapshot.rdb.version() != self.first.rdb.version() {
+                    let reason = "its masters are of different versions";
+                    return Err(StoreError::Unavailable(reason.to_owned()).into());
+                }
+                snapshot.for_each(&mut is_of_part, each)?;
+            }
+        }
+        // Keys that moved meanwhile may be missing.
+        let now = masters(&cluster.options)?;
+        if now.is_none_or(|now| !now.serve_like(&cluster.masters)) {
+            return Err(moved());
+        }
+        cluster.refuse_moving_slots()
+    }
+}
+
+impl ClusterSnapshot {
+    fn take(&self, master: usize) -> Result<ServerSnapshot, BackupError> {
+        let stream = self.masters.open(master).map_err(|error| StoreError::from_redis(&error))?;
+        ServerSnapshot::take(stream, &self.options)
+    }
+
+    fn refuse_moving_slots(&self) -> Result<(), BackupError> {
+        let moving = self.masters.are_moving_slots();
+        if moving.map_err(|error| StoreError::from_redis(&error))? { Err(moved()) } else { Ok(()) }
+    }
+}
+
+fn moved() -> BackupError {
+    let text =
+        "slots of the cluster are moving, or a replica took over: try again when that has ended";
+    StoreError::Unavailable(text.to_owned()).into()
+}
+
+/// The snapshot of one server.
+struct ServerSnapshot {
+    rdb: Rdb<Box<dyn Read>>,
+    mark: Option<[u8; MARK]>,
+}
+
+impl ServerSnapshot {
+    fn take(mut stream: RespStream, options: &Options) -> Result<Self, BackupError> {
         for words in [["capa", "eof"], ["rdb-only", "1"]] {
             let mut command = redis::cmd("REPLCONF");
             command.arg(&words);
@@ -47,13 +156,7 @@ impl Snapshot {
         Ok(Self { rdb: Rdb::open(data, options.database()?)?, mark })
     }
 
-    /// Returns the version of the format in which the server sends it.
-    pub(super) fn version(&self) -> u32 {
-        self.rdb.version()
-    }
-
-    /// Passes all wanted keys to `each`, in the order of the server.
-    pub(super) fn for_each(
+    fn for_each(
         &mut self,
         is_wanted: &mut dyn FnMut(&[u8]) -> bool,
         each: &mut dyn FnMut(&SnapshotKey<'_>) -> Result<(), BackupError>,

@@ -141,17 +141,9 @@ impl<'s> Indicators<'s> {
         let ends = (spec.now.saturating_add(LEASE)).to_string();
         let (root, now) = (store.keys.tags_root(), spec.now.to_string());
         let mut packed = Pipeline::default();
-        packed.command(&[
-            b"EVAL",
-            if spec.withdraws { SOURCE_SHRUNK } else { SOURCE }.as_bytes(),
-            b"1",
-            root.as_bytes(),
-            spec.source.as_bytes(),
-            encode(&record).as_bytes(),
-            token.as_bytes(),
-            now.as_bytes(),
-            ends.as_bytes(),
-        ]);
+        let script = if spec.withdraws { SOURCE_SHRUNK } else { SOURCE };
+        packed.begin_call("EVAL", script, [&root, &store.keys.intel("i")], 5);
+        packed.arg(&spec.source).arg(encode(&record)).arg(&token).arg(now).arg(ends);
         let answer = answer(store, &packed)?;
         if let Some(ends) = answer.strip_prefix("L") {
             let ends: u32 = ends.parse().unwrap_or(spec.now);
@@ -420,8 +412,9 @@ impl IndicatorImport<'_> {
         let ends = self.spec.now.saturating_add(elapsed).saturating_add(LEASE).to_string();
         let script = if self.spec.withdraws { SHRINK } else { CHANGE };
         let mut packed = Pipeline::default();
-        packed.begin(9 + 2 * buckets.len()).arg("EVAL").arg(script).arg("1");
-        packed.arg(self.store.keys.tags_root()).arg(shard).arg(version.to_string());
+        let (root, meta) = (self.store.keys.tags_root(), self.store.keys.intel("i"));
+        packed.begin_call("EVAL", script, [&root, &meta], 5 + 2 * buckets.len());
+        packed.arg(shard).arg(version.to_string());
         packed.arg(self.source.number.to_string()).arg(&self.token).arg(ends);
         for (bucket, octets) in buckets {
             packed.arg(bucket.to_be_bytes()).arg(octets);
@@ -495,8 +488,9 @@ impl IndicatorImport<'_> {
         let script = if self.spec.withdraws { RECORD_SHRUNK } else { RECORD };
         let entry = entry.and_then(|entry| serde_json::to_string(entry).ok()).unwrap_or_default();
         let mut packed = Pipeline::default();
-        packed.begin(10 + changes.len()).arg("EVAL").arg(script).arg("1");
-        packed.arg(self.store.keys.tags_root()).arg(source.number.to_string()).arg(&self.token);
+        let (root, meta) = (self.store.keys.tags_root(), self.store.keys.intel("i"));
+        packed.begin_call("EVAL", script, [&root, &meta], 6 + changes.len());
+        packed.arg(source.number.to_string()).arg(&self.token);
         packed.arg(encode(source)).arg(entry);
         packed.arg(MAX_IMPORTS.to_string()).arg(MAX_CHANGES.to_string());
         for change in changes {
@@ -543,7 +537,7 @@ impl Drop for IndicatorImport<'_> {
         if self.is_new {
             let root = self.store.keys.tags_root();
             let mut packed = Pipeline::default();
-            packed.begin(7).arg("EVAL").arg(FORGET).arg("1").arg(root).arg(&number);
+            packed.begin_call("EVAL", FORGET, [&root, &self.store.keys.intel("i")], 3).arg(&number);
             packed.arg(&self.token).arg(&self.spec.source);
             drop(answer(self.store, &packed));
             return;

@@ -192,6 +192,11 @@ impl Keys {
         format!("{}{{{partition:02x}}}", self.prefix)
     }
 
+    /// The keys that a function declares which works on a partition: one that never exists, and one that always does.
+    pub(crate) fn declared(&self, partition: u8) -> [String; 2] {
+        [self.partition(partition), self.meta(partition, Kind::Record)]
+    }
+
     /// Prefix of the keys of one kind in a volume.
     pub(crate) fn volume(&self, volume: Volume, kind: Kind) -> String {
         let Volume { partition, edition } = volume;

@@ -3,8 +3,8 @@
 use crate::observation::SENSOR_SEPARATOR;
 use crate::store::layout::keys::{Kind, VERSION};
 use crate::store::redis::capacity;
-use crate::store::redis::client::Pipeline;
 use crate::store::redis::reply;
+use crate::store::redis::server::field;
 use crate::store::write::sources::shared_sensors;
 use crate::store::{Capacity, ForgetNote, Reader, SourceState, StoreError};
 
@@ -110,14 +110,18 @@ impl Reader<'_> {
                 count.1 += u64::from(meta.rows - meta.empty);
             }
         }
-        let info = reply::octets(self.store.client.ask(&[b"INFO"])?)?;
-        let info = String::from_utf8_lossy(&info);
-        let field = |name: &str| {
-            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("")
-        };
-        let capacity = Capacity::from_info(&info);
-        let server = field("redis_version").trim().to_owned();
-        let persistent = field("aof_enabled").trim() == "1";
+        let refused = || StoreError::Refused("this user may not run INFO".to_owned());
+        let infos = self.store.client.infos("default")?.ok_or_else(refused)?;
+        let capacity = Capacity::from_infos(&infos);
+        let mut versions: Vec<&str> =
+            infos.iter().map(|info| field(info, "redis_version").unwrap_or_default()).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        let mut server = versions.join(", ");
+        if infos.len() > 1 {
+            server = format!("{server}, a cluster with {} masters", infos.len());
+        }
+        let persistent = infos.iter().all(|info| field(info, "aof_enabled") == Some("1"));
         let mut sources = self.sources()?;
         sources
             .sort_by(|(_, a), (_, b)| b.updated.cmp(&a.updated).then_with(|| a.path.cmp(&b.path)));
@@ -157,17 +161,16 @@ impl Reader<'_> {
 
     /// Lists the changes to make in the configuration of Redis; nothing if this user may not read it.
     fn setting_advice(&mut self) -> Vec<String> {
-        let mut packed = Pipeline::default();
-        for (name, ..) in SETTINGS {
-            packed.command(&[b"CONFIG", b"GET", name.as_bytes()]);
-        }
-        let Ok(values) = self.store.client.call(&packed) else { return Vec::new() };
         let mut advice = Vec::new();
-        for (&(name, least, why), value) in SETTINGS.iter().zip(values) {
-            let pairs = reply::pairs(value).unwrap_or_default();
-            let set =
-                pairs.first().and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
-            if set.is_some_and(|set: u64| set < least) {
+        for &(name, least, why) in SETTINGS {
+            let words: [&[u8]; 3] = [b"CONFIG", b"GET", name.as_bytes()];
+            let Ok(values) = self.store.client.ask_each(&words) else { return Vec::new() };
+            let is_below = values.into_iter().flatten().any(|value| {
+                let pairs = reply::pairs(value).unwrap_or_default();
+                let set = pairs.first().and_then(|(_, value)| std::str::from_utf8(value).ok());
+                set.and_then(|set| set.parse::<u64>().ok()).is_some_and(|set| set < least)
+            });
+            if is_below {
                 advice.push(format!("{name} is below {least}: {why}"));
             }
         }

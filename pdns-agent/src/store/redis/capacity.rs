@@ -12,13 +12,15 @@ use std::sync::Arc;
 /// Memory that a batch in flight may take: Redis refuses it before the limit itself is reached.
 const MARGIN: u64 = 4 << 20;
 
-/// The memory of Redis, for all its databases and keys together.
+/// The memory of Redis, for all its databases and keys together. That of a cluster is the sum over its masters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capacity {
     /// Bytes in use.
     pub used: u64,
     /// Bytes that it may use (`maxmemory`); 0 for no limit.
     pub limit: u64,
+    /// Of a cluster with several masters: what the fullest uses of its limit. A cluster is full when one of them is.
+    pub fullest: Option<(u64, u64)>,
     /// Behaviour when they are used up (`maxmemory-policy`).
     pub policy: String,
     /// Number of keys evicted since the server was started.
@@ -36,8 +38,33 @@ impl Capacity {
         Self {
             used: number("used_memory"),
             limit: number("maxmemory"),
+            fullest: None,
             policy: field("maxmemory_policy").to_owned(),
             evicted: number("evicted_keys"),
+        }
+    }
+
+    /// Adds up the memory of the masters of a cluster.
+    pub(crate) fn from_infos(infos: &[String]) -> Self {
+        let masters: Vec<Self> = infos.iter().map(|info| Self::from_info(info)).collect();
+        let [first, _, ..] = masters.as_slice() else {
+            return masters.into_iter().next().unwrap_or_default();
+        };
+        let limits: Vec<u64> = masters.iter().map(|master| master.limit).collect();
+        let share = |master: &&Self| (u128::from(master.used) << 64) / u128::from(master.limit);
+        let fullest = masters.iter().filter(|master| master.limit > 0).max_by_key(share);
+        Self {
+            used: masters.iter().map(|master| master.used).sum(),
+            // Without a limit on one of them there is none on the sum.
+            limit: if limits.contains(&0) { 0 } else { limits.iter().sum() },
+            fullest: fullest.map(|master| (master.used, master.limit)),
+            policy: masters
+                .iter()
+                .find(|master| master.may_evict())
+                .unwrap_or(first)
+                .policy
+                .clone(),
+            evicted: masters.iter().map(|master| master.evicted).sum(),
         }
     }
 
@@ -61,8 +88,14 @@ impl Capacity {
     /// Returns true if there is no room for another batch, so that Redis refuses to write.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let margin = MARGIN.min(self.limit / 20);
-        self.limit > 0 && !self.may_evict() && self.used.saturating_add(margin) >= self.limit
+        let (used, limit) = self.fullest();
+        let margin = MARGIN.min(limit / 20);
+        limit > 0 && !self.may_evict() && used.saturating_add(margin) >= limit
+    }
+
+    /// Returns the bytes in use and the limit of the server that decides whether more can be written.
+    fn fullest(&self) -> (u64, u64) {
+        self.fullest.unwrap_or((self.used, self.limit))
     }
 
     /// Warns the operator of a store from which keys are missing that Redis evicts keys, or did.
@@ -92,14 +125,16 @@ impl Capacity {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.eviction_warnings();
-        let (used, limit) = (self.used >> 20, self.limit >> 20);
+        let (octets, most) = self.fullest();
+        let (used, limit) = (octets >> 20, most >> 20);
+        let server = if self.fullest.is_some() { "a master of the cluster" } else { "the store" };
         if self.is_full() {
             warnings.push(format!(
-                "the store is full, nothing is being written: {used} of {limit} MiB are in use (maxmemory)"
+                "{server} is full, nothing is being written: {used} of {limit} MiB are in use (maxmemory)"
             ));
-        } else if self.limit > 0 && !self.may_evict() && self.used >= self.limit / 10 * 9 {
+        } else if most > 0 && !self.may_evict() && octets >= most / 10 * 9 {
             warnings.push(format!(
-                "the store is nearly full: {used} of {limit} MiB are in use (maxmemory)"
+                "{server} is nearly full: {used} of {limit} MiB are in use (maxmemory)"
             ));
         }
         warnings
@@ -107,14 +142,11 @@ impl Capacity {
 }
 
 pub(in crate::store) fn capacity(client: &mut RedisClient) -> Result<Option<Capacity>, StoreError> {
-    match client.ask(&[b"INFO", b"memory", b"stats"]) {
-        Ok(info) => {
-            let info = reply::octets(info)?;
-            Ok(Some(Capacity::from_info(&String::from_utf8_lossy(&info))))
-        }
-        Err(StoreError::Refused(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let Some(memory) = client.infos("memory")? else { return Ok(None) };
+    let Some(stats) = client.infos("stats")? else { return Ok(None) };
+    let infos: Vec<String> =
+        memory.into_iter().zip(stats).map(|(memory, stats)| memory + &stats).collect();
+    Ok(Some(Capacity::from_infos(&infos)))
 }
 
 /// Reads the limits like [`crate::store::Store::safe_capacity`], of a server whose store is not open yet.
@@ -194,6 +226,30 @@ mod tests {
         assert!(!capacity(99 << 20, 0, "noeviction").is_full());
         let evicts = capacity(99 << 20, 100 << 20, "allkeys-lfu");
         assert!(evicts.may_evict() && !evicts.is_full());
+    }
+
+    #[test]
+    fn a_cluster_is_full_when_one_master_is() {
+        let info = |used: u64, limit: u64, policy: &str| {
+            format!(
+                "used_memory:{used}\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\nevicted_keys:1\r\n"
+            )
+        };
+        let sum = Capacity::from_infos(&[
+            info(10 << 20, 100 << 20, "noeviction"),
+            info(99 << 20, 100 << 20, "noeviction"),
+        ]);
+        assert_eq!((sum.used, sum.limit, sum.evicted), (109 << 20, 200 << 20, 2));
+        assert!(sum.is_full());
+        assert!(sum.warnings().concat().contains("a master of the cluster is full"));
+        let mixed = [info(1, 0, "noeviction"), info(91 << 20, 100 << 20, "noeviction")];
+        let sum = Capacity::from_infos(&mixed);
+        assert_eq!((sum.limit, sum.is_full()), (0, false));
+        assert!(sum.warnings().concat().contains("nearly full: 91 of 100 MiB"));
+        let evicts = [info(1, 0, "noeviction"), info(1, 0, "allkeys-lru")];
+        assert!(Capacity::from_infos(&evicts).may_evict());
+        let one = Capacity::from_infos(&[info(1, 2, "noeviction")]);
+        assert_eq!((one.used, one.fullest), (1, None));
     }
 
     #[test]

@@ -5,23 +5,18 @@
 //! failed is dropped and replaced at the next call, and [`RedisClient::generation`] changes: cached knowledge about
 //! the server (row numbers, checkpoints) may no longer hold.
 
-use crate::store::redis::resp::RespStream;
+use crate::store::redis::cluster::url::ClusterUrl;
+use crate::store::redis::connect::link;
+use crate::store::redis::hosts::HostPort;
+use crate::store::redis::link::Link;
+pub(crate) use crate::store::redis::pipeline::Pipeline;
+use crate::store::redis::reply;
 use crate::store::redis::sentinel::SentinelUrl;
-use crate::store::redis::socket::distrust;
-use crate::store::redis::{managed, url};
+use crate::store::redis::server::field;
 use crate::store::{Options, ReplyTimer, StoreError};
-use redis::{
-    ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
-    Value,
-};
+use redis::{ErrorKind, RedisError, RedisResult, Value};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Time limit for a server that neither replies nor closes the connection; a loading server replies at once.
-const REPLY_TIMEOUT: Duration = Duration::from_mins(1);
-/// Time limit for a server that does not accept the connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Number of strings requested at once.
 const STRINGS: usize = 8;
@@ -29,6 +24,9 @@ const STRINGS: usize = 8;
 /// socket holds three blocks, and wakes the server only when it is nearly empty, so that with one connection either
 /// side waits for the other.
 const MANY: usize = 64;
+
+/// Milliseconds that a replica is waited for.
+const REPLICATION: &[u8] = b"1000";
 
 /// Callback for a string and the number of the command that it answers.
 type EachText<'e> = &'e mut dyn FnMut(usize, &[u8]) -> Result<(), StoreError>;
@@ -38,137 +36,23 @@ type EachPair<'e> = &'e mut dyn FnMut(usize, &[u8], &[u8]) -> Result<(), StoreEr
 /// Returns the key that a command with this number is about.
 type KeyOf<'e> = &'e dyn Fn(usize) -> String;
 
-/// Commands in wire format (RESP), ready to be sent together.
+/// Position in a scan through the keys of all servers.
 #[derive(Default)]
-pub(crate) struct Pipeline {
-    bytes: Vec<u8>,
-    commands: usize,
+pub(crate) struct KeyScan {
+    server: usize,
+    /// The server's cursor; `None` before its first page.
+    cursor: Option<Vec<u8>>,
 }
 
-impl Pipeline {
-    /// Begins a command of `parts` words; exactly that many calls of [`Pipeline::arg`] must follow.
-    pub(crate) fn begin(&mut self, parts: usize) -> &mut Self {
-        self.commands += 1;
-        self.number(b'*', parts);
-        self
-    }
-
-    /// Appends one word of the current command.
-    pub(crate) fn arg(&mut self, word: impl AsRef<[u8]>) -> &mut Self {
-        let word = word.as_ref();
-        self.number(b'$', word.len());
-        self.bytes.extend_from_slice(word);
-        self.bytes.extend_from_slice(b"\r\n");
-        self
-    }
-
-    /// Appends words that were packed separately, without a command of their own.
-    pub(crate) fn append(&mut self, words: &Self) {
-        self.bytes.extend_from_slice(&words.bytes);
-    }
-
-    /// Continues with octets that were packed before.
-    pub(crate) fn on(octets: Vec<u8>) -> Self {
-        Self { bytes: octets, commands: 0 }
-    }
-
-    /// Appends one complete command that was packed separately.
-    pub(crate) fn raw(&mut self, octets: &[u8]) {
-        self.bytes.extend_from_slice(octets);
-        self.commands += 1;
-    }
-
-    /// Returns the number of octets packed.
-    pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Returns the packed octets.
-    pub(crate) fn into_octets(self) -> Vec<u8> {
-        self.bytes
-    }
-
-    /// Appends a complete command.
-    pub(crate) fn command(&mut self, words: &[&[u8]]) {
-        self.begin(words.len());
-        for word in words {
-            self.arg(word);
-        }
-    }
-
-    /// Returns the number of commands.
-    pub(crate) fn len(&self) -> usize {
-        self.commands
-    }
-
-    /// Returns true if there is nothing to send.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.commands == 0
-    }
-
-    /// Removes the commands and keeps the allocation.
-    pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
-        self.commands = 0;
-    }
-
-    /// Returns the key that a command is about: its second word, or its fourth if it calls a function or runs a
-    /// script.
-    fn key(&self, command: usize) -> Option<String> {
-        let mut rest = self.bytes.as_slice();
-        let mut number = |mark: u8| {
-            let end = memchr::memchr(b'\n', rest)?;
-            let (line, after) = rest.split_at_checked(end + 1)?;
-            let digits = line.strip_prefix(&[mark])?.strip_suffix(b"\r\n")?;
-            let number: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
-            rest = after;
-            if mark == b'*' {
-                return Some((number, &[][..]));
-            }
-            let (word, after) = after.split_at_checked(number)?;
-            rest = after.get(2..)?;
-            Some((number, word))
-        };
-        for at in 0..=command {
-            let (words, _) = number(b'*')?;
-            let words: Vec<&[u8]> =
-                (0..words).map(|_| number(b'$').map(|(_, word)| word)).collect::<Option<_>>()?;
-            if at == command {
-                let calls = matches!(words.first(), Some(&(b"FCALL" | b"EVAL")));
-                let place = if calls { 3 } else { 1 };
-                return words.get(place).map(|key| String::from_utf8_lossy(key).into_owned());
-            }
-        }
-        None
-    }
-
-    fn number(&mut self, mark: u8, number: usize) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        loop {
-            at -= 1;
-            if let Some(slot) = digits.get_mut(at) {
-                *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-            }
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.bytes.push(mark);
-        self.bytes.extend_from_slice(digits.get(at..).unwrap_or_default());
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-}
-
-/// A connection to one server.
+/// A connection to a server, or to all masters of a cluster.
 pub(crate) struct RedisClient {
     options: Options,
-    connection: Option<RespStream>,
+    connection: Option<Link>,
     /// A second connection while many strings are read.
-    second: Option<RespStream>,
+    second: Option<Link>,
     generation: u64,
+    /// Nodes of the cluster, as it was last.
+    nodes: Vec<HostPort>,
     timer: Arc<ReplyTimer>,
 }
 
@@ -182,7 +66,7 @@ impl RedisClient {
 
     /// A client that connects at its first call.
     pub(crate) fn unconnected(options: Options, timer: Arc<ReplyTimer>) -> Self {
-        Self { options, connection: None, second: None, generation: 0, timer }
+        Self { options, connection: None, second: None, generation: 0, nodes: Vec::new(), timer }
     }
 
     /// Returns the number of connections made: if it has changed, the connection is another one.
@@ -205,13 +89,20 @@ impl RedisClient {
         self.connection = None;
     }
 
-    fn connected(&mut self) -> Result<&mut RespStream, StoreError> {
+    fn connected(&mut self) -> Result<&mut Link, StoreError> {
         if self.connection.is_none() {
             let _waiting = self.timer.start();
-            self.connection = Some(connect(&self.options)?);
+            let link = link(&self.options, &self.nodes)?;
+            self.nodes = link.nodes();
+            self.connection = Some(link);
             self.generation += 1;
         }
         self.connection.as_mut().ok_or_else(unconnected)
+    }
+
+    /// Returns true if the keys are spread over the masters of a cluster.
+    pub(crate) fn is_cluster(&mut self) -> Result<bool, StoreError> {
+        Ok(self.connected()?.is_cluster())
     }
 
     /// Sends commands without waiting for their replies.
@@ -222,7 +113,7 @@ impl RedisClient {
         self.connected()?;
         let waiting = self.timer.start();
         let connection = self.connection.as_mut().ok_or_else(unconnected)?;
-        let sent = connection.send(&packed.bytes);
+        let sent = connection.send(packed);
         drop(waiting);
         sent.map_err(|cause| self.broken(&cause))
     }
@@ -320,9 +211,9 @@ impl RedisClient {
         each: &mut dyn FnMut(usize, &[u8]) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         self.connected()?;
-        if keys.len() >= MANY && self.connection.as_ref().is_some_and(RespStream::is_unix) {
+        if keys.len() >= MANY && self.connection.as_ref().is_some_and(Link::is_unix) {
             // Without it, reading is only slower: there may be no more connections available.
-            self.second = connect(&self.options).ok().and_then(RespStream::ping);
+            self.second = link(&self.options, &[]).ok().and_then(ping);
         }
         let result = self.strings_by(self.second.is_some(), keys, each);
         self.second = None;
@@ -353,7 +244,7 @@ impl RedisClient {
                 for key in chunk {
                     packed.command(&[b"GET", key.as_bytes()]);
                 }
-                let sent = self.turn(by_two && number % 2 == 1)?.send(&packed.bytes);
+                let sent = self.turn(by_two && number % 2 == 1)?.send(&packed);
                 sent.map_err(|cause| StoreError::from_redis(&cause))?;
                 asked += chunk.len();
             }
@@ -370,7 +261,7 @@ impl RedisClient {
     }
 
     /// Returns the connection, or the second one.
-    fn turn(&mut self, second: bool) -> Result<&mut RespStream, StoreError> {
+    fn turn(&mut self, second: bool) -> Result<&mut Link, StoreError> {
         let wire = if second { &mut self.second } else { &mut self.connection };
         wire.as_mut().ok_or_else(unconnected)
     }
@@ -452,16 +343,105 @@ impl RedisClient {
         }
     }
 
-    /// Loads a library of functions unless the server has it.
-    pub(crate) fn load_library(&mut self, library: &str) -> Result<(), StoreError> {
-        match self.ask(&[b"FUNCTION", b"LOAD", library.as_bytes()]) {
-            Ok(_) => Ok(()),
-            Err(StoreError::Server(text)) if text.contains("already exists") => Ok(()),
-            Err(StoreError::Server(text)) if lacks_functions(&text) => {
-                Err(self.without_functions())
-            }
-            Err(error) => Err(error),
+    /// Sends one command without a key to each server, and waits for their replies.
+    pub(crate) fn ask_each(
+        &mut self,
+        words: &[&[u8]],
+    ) -> Result<Vec<Result<Value, StoreError>>, StoreError> {
+        let mut packed = Pipeline::default();
+        packed.command(words);
+        let servers = self.connected()?.servers();
+        for server in 0..servers {
+            self.send_to(server, &packed)?;
         }
+        let mut answers = Vec::with_capacity(servers);
+        for _ in 0..servers {
+            match self.reply() {
+                Err(error) if self.connection.is_none() => return Err(error),
+                answer => answers.push(answer),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Returns true if a replica may take the place of a server, after which this client goes on with the replica.
+    pub(crate) fn may_fail_over(&self) -> bool {
+        SentinelUrl::parse(&self.options.url).is_some()
+            || ClusterUrl::parse(&self.options.url).is_some()
+    }
+
+    /// Waits until a replica of each server that has one has what was written over this connection, but not for ever: a
+    /// replica that is far behind does not take over.
+    pub(crate) fn replicate(&mut self) -> Result<(), StoreError> {
+        let Some(infos) = self.infos("replication")? else { return Ok(()) };
+        let has_replica = |info: &String| field(info, "connected_slaves").is_some_and(|n| n != "0");
+        let mut packed = Pipeline::default();
+        packed.command(&[b"WAIT", b"1", REPLICATION]);
+        let mut waits = 0;
+        for (server, _) in infos.iter().enumerate().filter(|(_, info)| has_replica(info)) {
+            self.send_to(server, &packed)?;
+            waits += 1;
+        }
+        for _ in 0..waits {
+            match self.reply() {
+                // It is for whoever forbids it to know that a failover may cost the last answers.
+                Ok(_) | Err(StoreError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_to(&mut self, server: usize, packed: &Pipeline) -> Result<(), StoreError> {
+        let waiting = self.timer.start();
+        let connection = self.connection.as_mut().ok_or_else(unconnected)?;
+        let sent = connection.send_to(server, packed);
+        drop(waiting);
+        sent.map_err(|cause| self.broken(&cause))
+    }
+
+    /// Returns some keys of all servers: those that match the pattern, if there is one. `None` at the end.
+    pub(crate) fn scan(
+        &mut self,
+        scan: &mut KeyScan,
+        pattern: Option<&str>,
+    ) -> Result<Option<Vec<Vec<u8>>>, StoreError> {
+        if scan.server >= self.connected()?.servers() {
+            return Ok(None);
+        }
+        let cursor = scan.cursor.take().unwrap_or_else(|| b"0".to_vec());
+        let mut words: Vec<&[u8]> = vec![b"SCAN", &cursor, b"COUNT", b"1000"];
+        if let Some(pattern) = pattern {
+            words.extend([&b"MATCH"[..], pattern.as_bytes()]);
+        }
+        let mut packed = Pipeline::default();
+        packed.command(&words);
+        self.send_to(scan.server, &packed)?;
+        let mut page = reply::list(self.reply()?)?.into_iter();
+        let mut next = || page.next().ok_or(StoreError::Reply);
+        let cursor = reply::octets(next()?)?;
+        if cursor == b"0" {
+            scan.server += 1;
+        } else {
+            scan.cursor = Some(cursor);
+        }
+        let keys = reply::list(next()?)?.into_iter().map(reply::octets);
+        keys.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Loads a library of functions unless the servers have it.
+    pub(crate) fn load_library(&mut self, library: &str) -> Result<(), StoreError> {
+        for answer in self.ask_each(&[b"FUNCTION", b"LOAD", library.as_bytes()])? {
+            match answer {
+                Ok(_) => {}
+                Err(StoreError::Server(text)) if text.contains("already exists") => {}
+                Err(StoreError::Server(text)) if lacks_functions(&text) => {
+                    return Err(self.without_functions());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Converts an error of the connection. Replies may be outstanding, so the connection is closed.
@@ -469,6 +449,14 @@ impl RedisClient {
         self.connection = None;
         StoreError::from_redis(cause)
     }
+}
+
+/// Returns the connection if the server replies on it: it may have no room for one more.
+fn ping(mut link: Link) -> Option<Link> {
+    let mut packed = Pipeline::default();
+    packed.command(&[b"PING"]);
+    link.send(&packed).ok()?;
+    matches!(link.value(), Ok(Value::SimpleString(pong)) if pong == "PONG").then_some(link)
 }
 
 /// Returns true if a server that refuses functions supports none at all.
@@ -484,7 +472,7 @@ fn lacks_functions(refusal: &str) -> bool {
 
 /// Passes the next reply, which must be a string, to `each`; a missing string is an empty one.
 fn string(
-    wire: &mut RespStream,
+    wire: &mut Link,
     spill: &mut Vec<u8>,
     each: impl FnOnce(&[u8]),
 ) -> Result<(), StoreError> {
@@ -516,80 +504,4 @@ fn unexpected(other: RedisResult<Option<Value>>) -> StoreError {
 
 fn unconnected() -> StoreError {
     StoreError::Unavailable("not connected".to_owned())
-}
-
-/// Opens a connection of its own, for what is not a sequence of commands and replies.
-pub(in crate::store) fn connect(options: &Options) -> Result<RespStream, StoreError> {
-    if url::has_fragment(&options.url) {
-        let cause =
-            "what follows a # is ignored: write %23 for a # in a password or a path".to_owned();
-        return Err(StoreError::Url { url: options.shown_url(), cause });
-    }
-    if let Some(sentinels) = SentinelUrl::parse(&options.url) {
-        let sentinels =
-            sentinels.map_err(|cause| StoreError::Url { url: options.shown_url(), cause })?;
-        return connect_to_master(options, &sentinels);
-    }
-    // The path of the managed socket may hold characters that have a meaning in a URL.
-    let info = if options.url == "managed:" {
-        ConnectionAddr::Unix(managed::start()?).into_connection_info()
-    } else {
-        options.url.as_str().into_connection_info()
-    };
-    let info = info.map_err(|cause| bad_url(options, &cause))?;
-    let settings = with_credentials(options, info.redis_settings().clone());
-    RespStream::connect(&info.set_redis_settings(settings), CONNECT_TIMEOUT, REPLY_TIMEOUT).map_err(
-        |cause| match StoreError::from_redis(&cause) {
-            _ if cause.kind() == ErrorKind::InvalidClientConfig => bad_url(options, &cause),
-            StoreError::Unavailable(text) => {
-                let text = distrust(&text).unwrap_or(&text);
-                StoreError::Unavailable(format!("cannot reach {}: {text}", options.shown_url()))
-            }
-            error => error,
-        },
-    )
-}
-
-/// Connects to the master that the sentinels name.
-fn connect_to_master(options: &Options, sentinels: &SentinelUrl) -> Result<RespStream, StoreError> {
-    let settings = sentinels.settings().map_err(|cause| bad_url(options, &cause))?;
-    let settings = with_credentials(options, settings);
-    let open = |addr: ConnectionAddr| {
-        let info = addr.into_connection_info()?.set_redis_settings(settings.clone());
-        // A server that hangs is still named until the sentinels agree that it is down.
-        RespStream::connect(&info, CONNECT_TIMEOUT, CONNECT_TIMEOUT)
-    };
-    let stream = sentinels.connect(&options.shown_url(), &open)?;
-    let set = stream.set_reply_timeout(REPLY_TIMEOUT);
-    set.map_err(|cause| StoreError::Unavailable(cause.to_string()))?;
-    Ok(stream)
-}
-
-/// Adds the user and password of the options, which override those in a URL.
-fn with_credentials(options: &Options, mut settings: RedisConnectionInfo) -> RedisConnectionInfo {
-    if let Some(user) = &options.user {
-        settings = settings.set_username(user);
-    }
-    if let Some(password) = options.current_password() {
-        settings = settings.set_password(password);
-    }
-    settings
-}
-
-fn bad_url(options: &Options, cause: &RedisError) -> StoreError {
-    let text = cause.to_string();
-    // The library appends the name of the error kind to its message.
-    let cause = match text.trim_end_matches(" - InvalidClientConfig") {
-        _ if options.url.ends_with("#insecure") => {
-            "without a certificate that is trusted TLS is worth nothing: name its authority's in \
-             SSL_CERT_FILE"
-        }
-        "Redis URL did not parse" => match url::bad_port(&options.url) {
-            Some(port) => &format!("{port} is not a port number: give 1 to 65535"),
-            None => "it is not a valid URL",
-        },
-        "Missing hostname" => "it names no host: give redis://HOST:PORT",
-        text => text,
-    };
-    StoreError::Url { url: options.shown_url(), cause: cause.to_owned() }
 }

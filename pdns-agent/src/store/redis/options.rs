@@ -2,6 +2,7 @@
 //!
 //! Part of `store`.
 
+use super::cluster::url::ClusterUrl;
 use super::password::read_password;
 use super::sentinel::SentinelUrl;
 use super::url::mask;
@@ -16,7 +17,8 @@ pub(in crate::store) const PARTITIONS: u16 = 64;
 /// Connection options of a store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Options {
-    /// `managed:`, `redis://`, `rediss://`, `redis+unix://`, `redis+sentinel://` or `rediss+sentinel://`.
+    /// `managed:`, `redis://`, `rediss://`, `redis+unix://`, `redis+sentinel://`, `rediss+sentinel://`, `redis-cluster://` or
+    /// `rediss-cluster://`.
     pub url: String,
     /// Prefix of all keys.
     pub prefix: String,
@@ -59,6 +61,9 @@ impl Options {
     /// Returns the number of the database that the URL names.
     pub(in crate::store) fn database(&self) -> Result<u64, StoreError> {
         if self.url == "managed:" {
+            return Ok(0);
+        }
+        if ClusterUrl::parse(&self.url).is_some() {
             return Ok(0);
         }
         let bad = |cause: String| StoreError::Url { url: self.shown_url(), cause };

@@ -78,12 +78,6 @@ impl RespStream {
         matches!(self.reader.get_ref(), Socket::Unix(_))
     }
 
-    /// Returns the connection if the server replies on it: it may have no room for one more.
-    pub(in crate::store) fn ping(mut self) -> Option<Self> {
-        self.send(b"*1\r\n$4\r\nPING\r\n").ok()?;
-        matches!(self.value(), Ok(Value::SimpleString(pong)) if pong == "PONG").then_some(self)
-    }
-
     /// Returns what follows as bytes.
     pub(in crate::store) fn into_reader(self) -> BufReader<Socket> {
         self.reader

@@ -6,6 +6,7 @@
 
 use crate::percent;
 use crate::store::StoreError;
+use crate::store::redis::hosts::{self, HostPort};
 use crate::store::redis::password::read_password;
 use crate::store::redis::resp::RespStream;
 use crate::store::redis::socket::distrust;
@@ -31,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// A URL that names sentinels.
 pub(in crate::store) struct SentinelUrl {
-    sentinels: Vec<(String, u16)>,
+    sentinels: Vec<HostPort>,
     master: String,
     /// URL of a single server with the user, the password and the database that are meant for the master.
     settings_url: String,
@@ -55,8 +56,8 @@ impl SentinelUrl {
     fn parse_rest(plain: &str, rest: &str) -> Result<Self, String> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let hosts = authority.rsplit('@').next().unwrap_or_default();
-        let login = authority.strip_suffix(hosts).unwrap_or_default();
+        let listed = authority.rsplit('@').next().unwrap_or_default();
+        let login = authority.strip_suffix(listed).unwrap_or_default();
         let (master, database) = path.split_once('/').unwrap_or((path, ""));
         if master.is_empty() {
             return Err(
@@ -70,7 +71,10 @@ impl SentinelUrl {
             );
         }
         let mut parsed = Self {
-            sentinels: hosts.split(',').map(host_and_port).collect::<Result<_, _>>()?,
+            sentinels: listed
+                .split(',')
+                .map(|host| hosts::parse(host, PORT, "sentinel"))
+                .collect::<Result<_, _>>()?,
             master: decoded(master)?,
             settings_url: format!("{plain}{login}localhost/{database}"),
             user: None,
@@ -135,7 +139,7 @@ impl SentinelUrl {
         let is_unknown = failures.iter().all(|(_, failure)| matches!(failure, Failure::Unknown(_)));
         let reasons: Vec<String> = failures
             .iter()
-            .map(|(sentinel, failure)| format!("{} {}", host_port(sentinel), failure.reason()))
+            .map(|(sentinel, failure)| format!("{} {}", hosts::show(sentinel), failure.reason()))
             .collect();
         let reasons = reasons.join("; ");
         // A sentinel does not learn the names of masters from others: it is configured with them.
@@ -149,7 +153,7 @@ impl SentinelUrl {
     }
 
     /// Asks one sentinel for the address of the master.
-    fn ask(&self, sentinel: &(String, u16)) -> Result<(String, u16), Failure> {
+    fn ask(&self, sentinel: &HostPort) -> Result<HostPort, Failure> {
         let reply = self.ask_raw(sentinel).map_err(|cause| {
             let text = cause.to_string();
             Failure::Other(match cause.kind() {
@@ -176,13 +180,13 @@ impl SentinelUrl {
         }
     }
 
-    fn ask_raw(&self, sentinel: &(String, u16)) -> RedisResult<Value> {
+    fn ask_raw(&self, sentinel: &HostPort) -> RedisResult<Value> {
         let info = self.sentinel_info(sentinel)?;
         let mut stream = RespStream::connect(&info, PATIENCE, PATIENCE)?;
         call(&mut stream, &["SENTINEL", "get-master-addr-by-name", &self.master])
     }
 
-    fn sentinel_info(&self, sentinel: &(String, u16)) -> RedisResult<ConnectionInfo> {
+    fn sentinel_info(&self, sentinel: &HostPort) -> RedisResult<ConnectionInfo> {
         let info = self.addr(sentinel).into_connection_info()?;
         let mut settings = info.redis_settings().clone();
         if let Some(user) = &self.user {
@@ -205,13 +209,8 @@ impl SentinelUrl {
         Ok(info.set_redis_settings(settings))
     }
 
-    fn addr(&self, (host, port): &(String, u16)) -> ConnectionAddr {
-        let (host, port) = (host.clone(), *port);
-        if self.is_tls {
-            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-        } else {
-            ConnectionAddr::Tcp(host, port)
-        }
+    fn addr(&self, server: &HostPort) -> ConnectionAddr {
+        hosts::addr(server, self.is_tls)
     }
 }
 
@@ -240,11 +239,11 @@ impl Failure {
 
 /// Connects to the server that a sentinel named, and checks that it is a master.
 fn check_master(
-    named: &(String, u16),
+    named: &HostPort,
     addr: &ConnectionAddr,
     open: &dyn Fn(ConnectionAddr) -> RedisResult<RespStream>,
 ) -> Result<RespStream, Failure> {
-    let shown = host_port(named);
+    let shown = hosts::show(named);
     let failed = |cause: RedisError| match StoreError::from_redis(&cause) {
         error @ StoreError::Refused(_) => Failure::Final(error),
         StoreError::Unavailable(text) => {
@@ -286,40 +285,10 @@ fn call(stream: &mut RespStream, words: &[&str]) -> RedisResult<Value> {
 }
 
 /// Returns the host and port in a sentinel's reply.
-fn named(parts: &[Value]) -> Option<(String, u16)> {
+fn named(parts: &[Value]) -> Option<HostPort> {
     let [Value::BulkString(host), Value::BulkString(port)] = parts else { return None };
     let host = std::str::from_utf8(host).ok().filter(|host| !host.is_empty())?;
     Some((host.to_owned(), std::str::from_utf8(port).ok()?.parse().ok()?))
-}
-
-/// Parses `HOST` or `HOST:PORT`. The host of an IPv6 address loses its brackets.
-fn host_and_port(text: &str) -> Result<(String, u16), String> {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or("?"))),
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    if host.is_empty() {
-        return Err("the host of a sentinel is missing".to_owned());
-    }
-    let port = match port {
-        None => PORT,
-        Some(text) => {
-            let port = text.parse().ok().filter(|&port| port > 0);
-            port.ok_or_else(|| {
-                "the port of a sentinel is not a number from 1 to 65535 (IPv6 addresses need brackets)"
-                    .to_owned()
-            })?
-        }
-    };
-    Ok((host.to_owned(), port))
-}
-
-fn host_port((host, port): &(String, u16)) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn decoded(text: &str) -> Result<String, String> {
@@ -343,7 +312,7 @@ mod tests {
         let url = parsed(
             "redis+sentinel://me:p%40@a,b.example:7,[::1],[::2]:8/my-master/3?sentinel_user=s&sentinel_password=x%26",
         );
-        let hosts: Vec<String> = url.sentinels.iter().map(host_port).collect();
+        let hosts: Vec<String> = url.sentinels.iter().map(hosts::show).collect();
         assert_eq!(hosts, ["a:26379", "b.example:7", "[::1]:26379", "[::2]:8"]);
         assert_eq!(url.master, "my-master");
         assert_eq!((url.user.as_deref(), url.password.as_deref()), (Some("s"), Some("x&")));

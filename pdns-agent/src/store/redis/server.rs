@@ -13,14 +13,16 @@ const SLOTS: &str = "16384";
 const KEYDB: &str = "keydb";
 
 impl RedisClient {
-    /// Returns the identity of the server's run, which changes with a restart; `None` if this user may not query it.
+    /// Returns the identity of the run of each server, which changes with a restart, and with a replica that takes
+    /// over; `None` if this user may not query it.
     pub(crate) fn run(&mut self) -> Result<Option<String>, StoreError> {
-        let info = self.info("server")?;
-        Ok(info.and_then(|info| field(&info, "run_id").map(str::to_owned)))
+        let Some(infos) = self.infos("server")? else { return Ok(None) };
+        let runs = infos.iter().map(|info| field(info, "run_id"));
+        Ok(runs.collect::<Option<Vec<&str>>>().map(|runs| runs.join(" ")))
     }
 
-    /// Refuses a server that only resembles Redis, and a node of a cluster, before anything is written. A cluster of a
-    /// single node works like any other server.
+    /// Refuses a server that only resembles Redis, and a node of a cluster whose URL names that node alone, before
+    /// anything is written. A cluster of a single node works like any other server.
     pub(crate) fn refuse_unsupported(&mut self) -> Result<(), StoreError> {
         let Some(mut info) = self.info("server")? else { return Ok(()) };
         // KeyDB never reported a higher version; this saves all others a question.
@@ -31,6 +33,9 @@ impl RedisClient {
         // First: Dragonfly reports that it is a cluster although it has no nodes.
         if let Some(reason) = unsupported(&info) {
             return Err(StoreError::UnsupportedServer(reason));
+        }
+        if self.is_cluster()? {
+            return Ok(());
         }
         if field(&info, "redis_mode").or_else(|| field(&info, "server_mode")) != Some("cluster") {
             return Ok(());
@@ -53,7 +58,12 @@ impl RedisClient {
         StoreError::UnsupportedServer(advice(&format!("{server}\n{keydb}")))
     }
 
-    /// Returns a section of `INFO`; `None` if this user may not query it.
+    /// Returns a section of `INFO` of each server; `None` if this user may not query it.
+    pub(crate) fn infos(&mut self, section: &str) -> Result<Option<Vec<String>>, StoreError> {
+        self.ask_each(&[b"INFO", section.as_bytes()])?.into_iter().map(allowed).collect()
+    }
+
+    /// Returns a section of `INFO` of one server; `None` if this user may not query it.
     fn info(&mut self, section: &str) -> Result<Option<String>, StoreError> {
         allowed(self.ask(&[b"INFO", section.as_bytes()]))
     }
@@ -69,7 +79,7 @@ fn allowed(reply: Result<redis::Value, StoreError>) -> Result<Option<String>, St
 }
 
 /// Returns the value of a line `name:value`.
-fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+pub(in crate::store) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
     let mut lines = info.lines().filter_map(|line| line.split_once(':'));
     lines.find(|(found, _)| *found == name).map(|(_, value)| value.trim())
 }

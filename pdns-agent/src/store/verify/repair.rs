@@ -11,7 +11,7 @@ use crate::store::layout::encoding::Stored;
 use crate::store::layout::extension::SETS;
 use crate::store::layout::keys::{EDITED, Kind, LOG_STRIDE, ROWS, Volume};
 use crate::store::read::buckets::{META, Meta};
-use crate::store::redis::client::Pipeline;
+use crate::store::redis::client::{KeyScan, Pipeline};
 use crate::store::redis::reply;
 use crate::store::redis::reply::Pairs;
 use crate::store::schema::marks::{epoch, pack_mark, read_mark};
@@ -281,18 +281,11 @@ impl Store {
             .collect();
         let pattern = format!("{escaped}*");
         let mut suffixes = Vec::new();
-        let mut cursor = b"0".to_vec();
-        loop {
-            let words: [&[u8]; 6] =
-                [b"SCAN", &cursor, b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"];
-            let mut answer = reply::list(self.client.ask(&words)?)?.into_iter();
-            cursor = reply::octets(answer.next().ok_or(StoreError::Reply)?)?;
-            for key in reply::list(answer.next().ok_or(StoreError::Reply)?)? {
-                let key = String::from_utf8(reply::octets(key)?).ok();
+        let mut scan = KeyScan::default();
+        while let Some(page) = self.client.scan(&mut scan, Some(&pattern))? {
+            for key in page {
+                let key = String::from_utf8(key).ok();
                 suffixes.extend(key.and_then(|key| Some(key.strip_prefix(&tag)?.to_owned())));
-            }
-            if cursor == b"0" {
-                break;
             }
         }
         suffixes.sort_unstable();
@@ -514,8 +507,9 @@ impl Store {
             rest = later;
             let words: usize = now.iter().map(|change| 3 + change.words.len()).sum();
             let mut packed = Pipeline::default();
-            packed.begin(6 + words).arg("FCALL").arg(&FUNCTIONS.mend).arg("1");
-            packed.arg(self.keys.partition(partition)).arg(token).arg(hold);
+            let keys = self.keys.declared(partition);
+            let keys = keys.each_ref().map(String::as_str);
+            packed.begin_call("FCALL", &FUNCTIONS.mend, keys, 2 + words).arg(token).arg(hold);
             for change in now {
                 packed.arg(change.command).arg((change.words.len() + 1).to_string());
                 packed.arg(&change.suffix);

@@ -405,10 +405,10 @@ impl Packer {
         let mut packed = Pipeline::on(std::mem::take(&mut batch.octets));
         let start = packed.size();
         let unknown: usize = words.count.iter().sum();
-        // Name, function and key; seven words before the two kinds, three and five a tuple for each of those,
-        // two for long RDATA.
-        packed.begin(4 + 7 + 6 + unknown * 5 + words.long_count * 2);
-        packed.arg("FCALL").arg(&FUNCTIONS.upsert).arg("1").arg(self.keys.partition(partition));
+        let keys = self.keys.declared(partition);
+        // Seven words before the two kinds, three and five a tuple for each of those, two for long RDATA.
+        let count = 7 + 6 + unknown * 5 + words.long_count * 2;
+        packed.begin_call("FCALL", &FUNCTIONS.upsert, keys.each_ref().map(String::as_str), count);
         packed.arg(batch.log);
         packed.arg(expected.map_or(Vec::new(), |mark| mark.to_octets().to_vec()));
         packed

@@ -312,15 +312,10 @@ impl Writer<'_> {
         let function = &FUNCTIONS.settle;
         for (partition, mark) in self.store.partitions().zip(&checkpoint.marks) {
             let Some(mark) = mark else { continue };
-            let tag = self.store.keys.partition(partition);
-            packed.command(&[
-                b"FCALL",
-                function.as_bytes(),
-                b"1",
-                tag.as_bytes(),
-                log,
-                &mark.to_octets(),
-            ]);
+            let keys = self.store.keys.declared(partition);
+            let words =
+                packed.begin_call("FCALL", function, keys.each_ref().map(String::as_str), 2);
+            words.arg(log).arg(mark.to_octets());
         }
         packed.command(&[b"HDEL", self.store.keys.under_way().as_bytes(), log]);
         self.store.client.call(&packed)?;
@@ -356,8 +351,9 @@ impl Writer<'_> {
         for logs in old.chunks(256) {
             let mut packed = Pipeline::default();
             for partition in self.store.partitions() {
-                let words = packed.begin(4 + logs.len() * 2).arg("FCALL").arg(function);
-                words.arg("1").arg(self.store.keys.partition(partition));
+                let keys = self.store.keys.declared(partition);
+                let keys = keys.each_ref().map(String::as_str);
+                let words = packed.begin_call("FCALL", function, keys, logs.len() * 2);
                 for (log, acknowledged) in logs {
                     words.arg(log).arg(acknowledged);
                 }

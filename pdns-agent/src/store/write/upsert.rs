@@ -47,6 +47,10 @@ struct InFlight {
     halves: [Vec<PartRequest>; 2],
     /// New records, by part, to be added to the inverted index.
     postings: Vec<Vec<(Posting, Pointer)>>,
+    /// Entries of the inverted index that are confirmed, but may not have reached a replica.
+    written: Vec<(Posting, Pointer)>,
+    /// True if a replica may take over.
+    may_fail_over: bool,
 }
 
 /// A request for one part that is not yet answered.
@@ -95,14 +99,24 @@ impl Writer<'_> {
     ) -> Result<(), StoreError> {
         self.revalidate(checkpoint, batch)?;
         let postings = batch.parts.iter().map(|_| Vec::new()).collect();
-        let mut way = InFlight { halves: [Vec::new(), Vec::new()], postings };
-        let result = self.run(checkpoint, batch, &mut way);
+        let may_fail_over = self.store.client.may_fail_over();
+        let mut way = InFlight {
+            halves: [Vec::new(), Vec::new()],
+            postings,
+            written: Vec::new(),
+            may_fail_over,
+        };
+        let mut result = self.run(checkpoint, batch, &mut way);
+        if may_fail_over && result.is_ok() {
+            // The next batch replaces the redo data of this one, and of packets there is no other copy.
+            result = self.store.client.replicate();
+        }
         if result.is_err() {
             // Replies may be outstanding, or our knowledge of the server is wrong. The redo data in the store may
             // already be that of a later call than the one whose entries were refused.
             self.store.client.disconnect();
             let added = way.halves.into_iter().flatten().flat_map(|flight| flight.added);
-            let owed = added.chain(way.postings.into_iter().flatten());
+            let owed = added.chain(way.postings.into_iter().flatten()).chain(way.written);
             let log = batch.log;
             self.store.writer_state.owed.extend(owed.map(|(posting, owner)| PendingPosting {
                 log,
@@ -211,7 +225,8 @@ impl Writer<'_> {
                 // First the replies of this half's last round, then its next round.
                 while let Some(flight) = flights.last_mut() {
                     idle = false;
-                    self.apply_reply(flight, checkpoint, batch, &mut way.postings)?;
+                    let written = way.may_fail_over.then_some(&mut way.written);
+                    self.apply_reply(flight, checkpoint, batch, &mut way.postings, written)?;
                     flights.pop();
                 }
                 packed.clear();
@@ -251,6 +266,7 @@ impl Writer<'_> {
         checkpoint: &mut Checkpoint,
         batch: &mut Batch,
         postings: &mut [Vec<(Posting, Pointer)>],
+        mut written: Option<&mut Vec<(Posting, Pointer)>>,
     ) -> Result<(), StoreError> {
         while let (Some((posting, _)), Some(&replies)) =
             (flight.added.front(), flight.replies.front())
@@ -258,8 +274,11 @@ impl Writer<'_> {
             for _ in 0..replies {
                 self.store.client.receive().map_err(|error| error.at_key(&posting.key))?;
             }
-            flight.added.pop_front();
+            let entry = flight.added.pop_front();
             flight.replies.pop_front();
+            if let Some(written) = &mut written {
+                written.extend(entry);
+            }
         }
         for probe in &flight.probes {
             if reply::integer(&self.store.client.receive()?)? > LARGE {
@@ -367,11 +386,15 @@ impl Writer<'_> {
             let function = &FUNCTIONS.spread;
             let divisor = (1_u64 << level.shift).to_string();
             let ways = level.ways.to_string();
-            let words: [&[u8]; 7] = [
+            // There is no such key: while the slot moves, a master of a cluster then refuses the call, which needs all of
+            // the children.
+            let absent = format!("{}?", set.key);
+            let words: [&[u8]; 8] = [
                 b"FCALL",
                 function.as_bytes(),
-                b"1",
+                b"2",
                 set.key.as_bytes(),
+                absent.as_bytes(),
                 divisor.as_bytes(),
                 ways.as_bytes(),
                 level.format().as_bytes(),
