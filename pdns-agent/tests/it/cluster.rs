@@ -41,22 +41,22 @@ fn a_cluster_answers_every_question_as_one_server_does() {
     let want = answers(home, &urls[0]);
     assert!(want.len() > 1_000, "too little in the store: {}", want.len());
     assert_eq!(answers(home, &urls[1]), want);
-    let feed = home.write("feed.txt", "example.com\n192.0.2.0/24\n");
+    let feed = home.write("feed.txt", "evil-site.com\n45.61.7.0/24\n");
     let feed = feed.to_str().unwrap();
     for words in [
         &["0.0.0.0/0", "--limit", "0"][..],
         &["*.example.com", "--format", "json"],
         &["top", "--by", "domains"],
         &["top", "--by", "addresses"],
-        &["new", "--since", "1970-01-01", "--list"],
+        &["new", "--since", "2020-01-01", "--by", "domains"],
         &["unanswered"],
         &["parked"],
         &["subdomains", "example.com"],
-        &["tag", "set", "threat", "example.com", "--reason", "test"],
-        &["tag", "list"],
-        &["near", "example.com"],
+        &["tag", "set", "threat", "example.com"],
+        &["find", "--tag", "threat", "--limit", "0"],
+        &["near", "192.0.2.1"],
         &["intel", "import", "--source", "feed", "--format", "text", feed],
-        &["show", "www.example.com"],
+        &["www.example.com", "--format", "json"],
         &["admin", "verify"],
         &["judge", "--once", "--all"],
         &["admin", "forget", "--rrtype", "AAAA", "--yes"],

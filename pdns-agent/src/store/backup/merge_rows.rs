@@ -22,6 +22,7 @@ use crate::store::write::batch::{Batch, Packer};
 use crate::store::write::checkpoint::Checkpoint;
 use crate::store::{SourceState, Store, StoreError};
 use std::ops::ControlFlow;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// Bits of the number of buckets in a batch.
 const BUCKETS: u32 = 12;
@@ -29,6 +30,8 @@ const BUCKETS: u32 = 12;
 const PASSES: u32 = 17;
 /// Bits of positions within a partition: there are at most 2^25 buckets.
 const PARTITION: u32 = 25 - BUCKETS + PASSES;
+/// Steps that are read ahead.
+const AHEAD: usize = 1;
 /// Memory of a window: at least so much, and for each byte of text and each record.
 const MEMORY: (usize, usize, usize) = (64 << 20, 20, 450);
 
@@ -42,6 +45,14 @@ pub(super) struct RowMerge<'m> {
     numbers: Vec<Option<u16>>,
     batch: Batch,
     records: u64,
+}
+
+/// What was read of the other store.
+enum Step {
+    /// Records of some buckets, which are written up to a position.
+    Records { position: u64, records: Vec<StoredRecord> },
+    /// There is no more in the part with this place.
+    PartDone(u64),
 }
 
 /// A record, with the sensors that have to be added to it.
@@ -64,7 +75,7 @@ impl<'m> RowMerge<'m> {
         Ok(Self { target, log, checkpoint, packer, numbers, batch: Batch::default(), records: 0 })
     }
 
-    /// Adds all that is not added yet.
+    /// Adds all that is not added yet. The other store is read by a thread of its own, some buckets ahead.
     pub(super) fn run(
         &mut self,
         other: &mut Store,
@@ -76,57 +87,36 @@ impl<'m> RowMerge<'m> {
             .into_iter()
             .flat_map(|kind| partitions.iter().map(move |partition| (kind, *partition)))
             .collect();
-        for ((kind, partition), place) in parts.iter().zip(0_u64..) {
-            progress(Progress::Parts { done: place, all: parts.len() as u64 });
-            let start = place << PARTITION;
-            let end = (place + 1) << PARTITION;
-            if self.checkpoint.acknowledged >= end {
-                continue;
+        let all = parts.len() as u64;
+        let acknowledged = self.checkpoint.acknowledged;
+        let due: Vec<(u64, Kind, u8)> = (0..)
+            .zip(parts)
+            .filter(|(place, _)| acknowledged < (place + 1) << PARTITION)
+            .map(|(place, (kind, partition))| (place, kind, partition))
+            .collect();
+        std::thread::scope(|scope| {
+            let (sender, steps) = sync_channel(AHEAD);
+            scope.spawn(move || read(other, &due, &sender));
+            for step in steps {
+                match step? {
+                    Step::Records { position, records } => self.add(records, position)?,
+                    Step::PartDone(place) => {
+                        let end = (place + 1) << PARTITION;
+                        self.checkpoint.acknowledged = end;
+                        state.acknowledged = end;
+                        self.target.writer().acknowledge(&self.log, state)?;
+                        progress(Progress::Parts { done: place + 1, all });
+                    }
+                }
             }
-            self.add_part(other, *kind, *partition, start)?;
-            self.checkpoint.acknowledged = end;
-            state.acknowledged = end;
-            self.target.writer().acknowledge(&self.log, state)?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Completes the inverse index; returns the number of records.
     pub(super) fn finish(self) -> Result<u64, StoreError> {
         self.target.writer().settle(&self.log, &self.checkpoint)?;
         Ok(self.records)
-    }
-
-    /// Adds the rows of one kind in one partition.
-    fn add_part(
-        &mut self,
-        other: &mut Store,
-        kind: Kind,
-        partition: u8,
-        start: u64,
-    ) -> Result<(), BackupError> {
-        let router = other.router().clone();
-        let part = Part(partition);
-        let buckets = other.reader().meta(kind, part)?.buckets;
-        let (mut step, mut held, mut failed) = (0, Vec::new(), None);
-        let _flow = other.reader().scan_records_in(kind, part, &mut |record| {
-            let bucket = buckets.of(low24(router.hasher().name(record.rrname.as_name())));
-            let next = u64::from(bucket >> BUCKETS);
-            if next != step {
-                let position = start + (step << PASSES);
-                if let Err(error) = self.add(std::mem::take(&mut held), position) {
-                    failed = Some(error);
-                    return ControlFlow::Break(());
-                }
-                step = next;
-            }
-            held.push(record);
-            ControlFlow::Continue(())
-        })?;
-        match failed {
-            Some(error) => Err(error),
-            None => self.add(held, start + (step << PASSES)),
-        }
     }
 
     /// Adds the records of some buckets, in as many batches as their sensors need.
@@ -201,6 +191,59 @@ impl<'m> RowMerge<'m> {
         self.records += added.iter().filter(|(_, count)| *count > 0).count() as u64;
         Ok(())
     }
+}
+
+/// Reads parts of a store, until nobody wants them any more.
+fn read(
+    other: &mut Store,
+    parts: &[(u64, Kind, u8)],
+    steps: &SyncSender<Result<Step, StoreError>>,
+) {
+    for &(place, kind, partition) in parts {
+        let done = read_part(other, kind, partition, place << PARTITION, steps);
+        let step = match done {
+            Ok(ControlFlow::Continue(())) => Ok(Step::PartDone(place)),
+            Ok(ControlFlow::Break(())) => return,
+            Err(error) => Err(error),
+        };
+        let is_error = step.is_err();
+        if steps.send(step).is_err() || is_error {
+            return;
+        }
+    }
+}
+
+/// Reads the rows of one kind in one partition; breaks when nobody wants them any more.
+fn read_part(
+    other: &mut Store,
+    kind: Kind,
+    partition: u8,
+    start: u64,
+    steps: &SyncSender<Result<Step, StoreError>>,
+) -> Result<ControlFlow<()>, StoreError> {
+    let router = other.router().clone();
+    let part = Part(partition);
+    let buckets = other.reader().meta(kind, part)?.buckets;
+    let (mut step, mut records) = (0, Vec::new());
+    let pass = |records: Vec<StoredRecord>, step: u64| {
+        let position = start + (step << PASSES);
+        match steps.send(Ok(Step::Records { position, records })) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    };
+    let flow = other.reader().scan_records_in(kind, part, &mut |record| {
+        let bucket = buckets.of(low24(router.hasher().name(record.rrname.as_name())));
+        let next = u64::from(bucket >> BUCKETS);
+        let mut flow = ControlFlow::Continue(());
+        if next != step {
+            flow = pass(std::mem::take(&mut records), step);
+            step = next;
+        }
+        records.push(record);
+        flow
+    })?;
+    Ok(if flow.is_break() { flow } else { pass(records, step) })
 }
 
 /// Returns the number of bytes that a record needs as text.

@@ -110,8 +110,13 @@ impl Reader<'_> {
                 count.1 += u64::from(meta.rows - meta.empty);
             }
         }
-        let refused = || StoreError::Refused("this user may not run INFO".to_owned());
-        let infos = self.store.client.infos("default")?.ok_or_else(refused)?;
+        let infos: Vec<String> = self
+            .store
+            .client
+            .ask_each(&[b"INFO"])?
+            .into_iter()
+            .map(|info| Ok(String::from_utf8_lossy(&reply::octets(info?)?).into_owned()))
+            .collect::<Result<_, StoreError>>()?;
         let capacity = Capacity::from_infos(&infos);
         let mut versions: Vec<&str> =
             infos.iter().map(|info| field(info, "redis_version").unwrap_or_default()).collect();
