@@ -25,7 +25,7 @@ pub(crate) fn set_user(server: &Redis, user: &str, rights: &[String]) {
 }
 
 /// A program that logs in.
-fn logged_in(mut command: Command, url: &str, user: &str) -> Command {
+pub(crate) fn logged_in(mut command: Command, url: &str, user: &str) -> Command {
     command.env("PDNS_REDIS", url).env("PDNS_REDIS_USER", user).env("PDNS_REDIS_PASSWORD", "word");
     command
 }

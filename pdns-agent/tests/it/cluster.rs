@@ -1,6 +1,7 @@
 //! Stores on a Redis Cluster: the same answers as on one server, and no loss and no double while slots move and masters
 //! die. A node that is named as a single server is refused before anything is written.
 
+use crate::access::{logged_in, rights, set_user};
 use crate::agent::{Agent, acknowledged, catches_up, ends_well, zeek_site};
 use crate::cli::Site;
 use crate::once::{capture, feed, pcap};
@@ -276,6 +277,47 @@ fn a_store_moves_from_a_server_to_a_cluster() {
     run(pdns(&site.home, &other).args(["admin", "restore"]), &[&file]).with(&[0]);
     assert_eq!(answers(&site.home, &other.store_url()), want);
     assert_eq!(other.keys(), cluster.keys());
+}
+
+#[test]
+fn the_users_of_the_document_need_few_more_rights_in_a_cluster() {
+    let (site, cluster) = (Site::new(), Cluster::start());
+    let (home, url) = (&site.home, cluster.store_url());
+    let set = |user: &str, more: &[&str]| {
+        let mut rights = rights(user);
+        rights.extend(more.iter().map(|right| (*right).to_owned()));
+        for node in &cluster.nodes {
+            set_user(node, user, &rights);
+        }
+    };
+    let slots = "+cluster|slots";
+    set("sensor", &[slots, "+wait"]);
+    set("analyst", &[slots]);
+    set("tagger", &[slots]);
+    set("backup", &[slots, "+cluster|nodes"]);
+    set("restorer", &[slots, "+wait"]);
+    let log = home.path().join("zeek/dns.log");
+    let mut agent = logged_in(home.agent(), &url, "sensor");
+    run(agent.args(["zeek", "--once", "--sensor", "so-1"]), &[&log]).with(&[0]);
+    let file = home.path().join("backup.pdns");
+    let file = file.to_str().unwrap();
+    for (user, words) in [
+        ("analyst", &["find", "--limit", "0"][..]),
+        ("analyst", &["192.0.2.0/24"]),
+        ("analyst", &["status"]),
+        ("analyst", &["admin", "verify"]),
+        ("tagger", &["tag", "set", "threat", "example.com"]),
+        ("backup", &["admin", "backup", file]),
+        ("restorer", &["admin", "restore", file, "--prefix", "pd:again:"]),
+    ] {
+        let ended = run(&mut logged_in(home.pdns(), &url, user), words);
+        assert!(ended.code.is_some_and(|code| code < 2), "{user} {words:?}: {ended:?}");
+    }
+    set("analyst", &[]);
+    let ended = run(&mut logged_in(home.pdns(), &url, "analyst"), &["status"]);
+    assert_eq!(ended.code, Some(2));
+    let told = "Redis refuses access: ";
+    assert!(ended.stderr.contains(told) && ended.stderr.contains("cluster|slots"), "{ended:?}");
 }
 
 #[test]
