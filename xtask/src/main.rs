@@ -7,6 +7,7 @@ mod ci;
 mod demo;
 mod dist;
 mod ebpf;
+mod faults;
 mod fuzz;
 mod python;
 mod sample;
@@ -34,6 +35,8 @@ enum Task {
     Tidy,
     /// Measure imports of logs and packets into Redis, compared with its limits and other programs
     Bench(bench::Args),
+    /// Break Redis, the network, the disk and the agent while it works, and write a report
+    Faults(faults::Args),
     /// Look for inputs that break decoders and readers
     Fuzz(fuzz::Args),
     /// Build a Debian package of both programs, or the package for Zeek, below target/dist
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::ci(),
         Task::Tidy => tidy::tidy(),
         Task::Bench(args) => bench::bench(&args),
+        Task::Faults(args) => faults::faults(&args),
         Task::Fuzz(args) => fuzz::fuzz(&args),
         Task::Dist(args) => dist::dist(&args),
         Task::BuildEbpf => ebpf::build(),
