@@ -13,6 +13,7 @@ mod python;
 mod sample;
 mod securityonion;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 mod train;
@@ -39,6 +40,8 @@ enum Task {
     Faults(faults::Args),
     /// Look for inputs that break decoders and readers
     Fuzz(fuzz::Args),
+    /// Capture, follow logs, answer, judge and forget at the same time, and report what grows, is lost or slow
+    Soak(soak::Args),
     /// Build a Debian package of both programs, or the package for Zeek, below target/dist
     Dist(dist::Args),
     /// Build the socket filter for the kernel and keep its object in the repository
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::bench(&args),
         Task::Faults(args) => faults::faults(&args),
         Task::Fuzz(args) => fuzz::fuzz(&args),
+        Task::Soak(args) => soak::soak(&args),
         Task::Dist(args) => dist::dist(&args),
         Task::BuildEbpf => ebpf::build(),
         Task::Sample(args) => sample::run(&args),
