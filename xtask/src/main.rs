@@ -7,11 +7,13 @@ mod ci;
 mod demo;
 mod dist;
 mod ebpf;
+mod faults;
 mod fuzz;
 mod python;
 mod sample;
 mod securityonion;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 mod train;
@@ -34,8 +36,12 @@ enum Task {
     Tidy,
     /// Measure imports of logs and packets into Redis, compared with its limits and other programs
     Bench(bench::Args),
+    /// Break Redis, the network, the disk and the agent while it works, and write a report
+    Faults(faults::Args),
     /// Look for inputs that break decoders and readers
     Fuzz(fuzz::Args),
+    /// Capture, follow logs, answer, judge and forget at the same time, and report what grows, is lost or slow
+    Soak(soak::Args),
     /// Build a Debian package of both programs, or the package for Zeek, below target/dist
     Dist(dist::Args),
     /// Build the socket filter for the kernel and keep its object in the repository
@@ -53,7 +59,9 @@ fn main() -> ExitCode {
         Task::Ci => ci::ci(),
         Task::Tidy => tidy::tidy(),
         Task::Bench(args) => bench::bench(&args),
+        Task::Faults(args) => faults::faults(&args),
         Task::Fuzz(args) => fuzz::fuzz(&args),
+        Task::Soak(args) => soak::soak(&args),
         Task::Dist(args) => dist::dist(&args),
         Task::BuildEbpf => ebpf::build(),
         Task::Sample(args) => sample::run(&args),

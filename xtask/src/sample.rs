@@ -18,7 +18,7 @@ use std::time::Instant;
 const BUFFER: usize = 1 << 20;
 
 /// Options of `cargo xtask sample`.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct Args {
     /// Rows to write
     #[arg(long)]

@@ -8,6 +8,7 @@ use crate::securityonion;
 use crate::shell::{Need, REDIS, cargo, install, run as command, target, timed};
 use crate::zeek;
 use anyhow::Context as _;
+use std::process::Command;
 
 /// Programs that tests run besides our own.
 const NEEDS: &[Need] = &[
@@ -27,6 +28,7 @@ const NEEDS: &[Need] = &[
     Need { program: "unshare", package: "util-linux" },
     Need { program: "mount", package: "mount" },
     Need { program: "sysctl", package: "procps" },
+    Need { program: "faketime", package: "faketime" },
     Need { program: "shellcheck", package: "shellcheck" },
     Need { program: "mkfifo", package: "coreutils" },
     Need { program: "zstd", package: "zstd" },
@@ -78,7 +80,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
 }
 
 /// Installs the programs that the tests run besides our own.
-fn install_all() -> anyhow::Result<()> {
+pub(crate) fn install_all() -> anyhow::Result<()> {
     install(NEEDS)?;
     python::install()?;
     install_nextest()
@@ -102,25 +104,36 @@ fn doc_tests() -> anyhow::Result<()> {
 
 /// Runs the tests of the workspace, and lists the skipped ones.
 fn run_nextest() -> anyhow::Result<()> {
-    let report = target()?.join("nextest/ci/junit.xml");
-    // A report of an earlier run must not be mistaken for this one.
-    if report.exists() {
-        std::fs::remove_file(&report)
-            .with_context(|| format!("cannot remove {}", report.display()))?;
-    }
-    let result = command(&mut cargo(&["nextest", "run", "--workspace", "--profile", "ci"]));
-    if let Ok(text) = std::fs::read_to_string(&report) {
-        let Report { tests, failed, skipped } = read(&text);
-        for line in &skipped {
-            eprintln!("{line}");
+    report("ci", &mut cargo(&["nextest", "run", "--workspace", "--profile", "ci"])).1
+}
+
+/// Runs nextest with a profile that keeps what tests print: the skipped ones, which are listed, and the outcome.
+pub(crate) fn report(profile: &str, nextest: &mut Command) -> (Vec<String>, anyhow::Result<()>) {
+    let mut run = || {
+        let report = target()?.join("nextest").join(profile).join("junit.xml");
+        // A report of an earlier run must not be mistaken for this one.
+        if report.exists() {
+            std::fs::remove_file(&report)
+                .with_context(|| format!("cannot remove {}", report.display()))?;
         }
+        anyhow::Ok((command(nextest), std::fs::read_to_string(&report)))
+    };
+    let (result, text) = match run() {
+        Ok((result, text)) => (result, text.unwrap_or_default()),
+        Err(error) => (Err(error), String::new()),
+    };
+    let Report { tests, failed, skipped } = read(&text);
+    for line in &skipped {
+        eprintln!("{line}");
+    }
+    if tests > 0 {
         eprintln!(
             "{tests} tests run: {} passed, {failed} failed, {} of those that passed skipped themselves",
             tests.saturating_sub(failed),
             skipped.len()
         );
     }
-    result
+    (skipped, result)
 }
 
 fn has_nextest() -> bool {

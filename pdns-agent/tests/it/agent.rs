@@ -139,6 +139,9 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        if thread::panicking() {
+            println!("the agent said: {}", self.said());
+        }
         // Fails only when it ended before.
         self.child.kill().ok();
         self.child.wait().ok();
@@ -163,8 +166,13 @@ pub(crate) fn ask(socket: &Path, path: &str) -> String {
 
 /// What one undisturbed import of a folder or file amounts to.
 pub(crate) fn clean_import(home: &Home, input: &Path) -> Model {
+    clean_import_with(home, input, &[])
+}
+
+/// The same with further arguments.
+pub(crate) fn clean_import_with(home: &Home, input: &Path, more: &[&str]) -> Model {
     let server = Redis::start();
-    run(zeek(home, &server.url()).arg("--once"), &[input]).with(&[0]);
+    run(zeek(home, &server.url()).arg("--once").args(more), &[input]).with(&[0]);
     let mut store = Store::open(&options(&server)).unwrap();
     let model = contents(&mut store);
     assert!(!model.is_empty(), "the clean import stored nothing");

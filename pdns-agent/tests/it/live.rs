@@ -19,9 +19,9 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// One packet a millisecond, as the joined captures have them: a query comes before its response.
-const PACED: &[&str] = &["--pps=1000"];
+pub(crate) const PACED: &[&str] = &["--pps=1000"];
 /// As fast as one processor can.
-const FAST: &[&str] = &["--topspeed", "--preload-pcap"];
+pub(crate) const FAST: &[&str] = &["--topspeed", "--preload-pcap"];
 
 /// Captures that no interface can send, and why.
 const NOT_SENT: &[(&str, &str)] = &[
@@ -31,18 +31,30 @@ const NOT_SENT: &[(&str, &str)] = &[
 ];
 
 /// A running capture.
-struct Live {
-    agent: Agent,
+pub(crate) struct Live {
+    pub(crate) agent: Agent,
     metrics: PathBuf,
     pid: u32,
 }
 
 impl Live {
     /// Starts one and waits until it captures.
-    fn start(home: &Home, network: &Network, url: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(home: &Home, network: &Network, url: &str, arguments: &[&str]) -> Self {
+        Self::start_as(home, network, url, arguments, |_| {})
+    }
+
+    /// The same, with a change of the command that starts the agent.
+    pub(crate) fn start_as(
+        home: &Home,
+        network: &Network,
+        url: &str,
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let metrics = home.path().join("metrics");
         let mut command = home.agent_by("ip", &network.entry());
         command.args(["ebpf", "--redis", url, "--flush", "0.1", "--listen"]).arg(&metrics);
+        change(&mut command);
         let mut agent = Agent::start(command.args(arguments));
         until("the capture listens", || {
             assert!(agent.is_alive(), "the agent ended: {}", agent.said());
@@ -53,7 +65,7 @@ impl Live {
     }
 
     /// A counter of an interface.
-    fn counter(&self, name: &str, interface: &str) -> u64 {
+    pub(crate) fn counter(&self, name: &str, interface: &str) -> u64 {
         let text = scrape(&self.metrics).expect("the agent listens");
         let start = format!("pdns_capture_packets_{name}_total{{");
         let label = format!("interface=\"{interface}\"");
@@ -63,7 +75,7 @@ impl Live {
     }
 
     /// Waits until so many packets were seen on an interface.
-    fn sees(&self, interface: &str, packets: u64) {
+    pub(crate) fn sees(&self, interface: &str, packets: u64) {
         until(&format!("{packets} packets are seen on {interface}"), || {
             self.counter("seen", interface) >= packets
         });
@@ -71,7 +83,7 @@ impl Live {
     }
 
     /// Sends it a signal by name.
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.pid.to_string()]).status();
         assert!(sent.expect("kill is there").success());
     }
@@ -182,14 +194,14 @@ fn made_captures_live() {
 }
 
 /// A capture of so many responses with one record each, for a tenth as many names.
-fn responses(home: &Home, packets: u64) -> PathBuf {
+pub(crate) fn responses(home: &Home, packets: u64) -> PathBuf {
     let path = home.path().join(format!("{packets}.pcap"));
     python("million.py", &[path.as_os_str(), OsStr::new(&packets.to_string())], &[]);
     path
 }
 
 /// The sum of the counts of all records.
-fn sightings(home: &Home, server: &Redis) -> u64 {
+pub(crate) fn sightings(home: &Home, server: &Redis) -> u64 {
     stored(home, &server.url()).0.values().map(|numbers| numbers["count"]).sum()
 }
 

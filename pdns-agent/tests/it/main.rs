@@ -31,6 +31,8 @@ mod export;
 #[cfg(test)]
 mod extensions;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod files;

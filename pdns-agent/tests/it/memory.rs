@@ -15,11 +15,11 @@ use std::process::Command;
 const LIMIT: u64 = 100_000_000;
 
 /// A control group with a limit; removed at the end.
-struct Group(PathBuf);
+pub(crate) struct Group(PathBuf);
 
 impl Group {
     /// Makes one, if this machine lets us.
-    fn new(test: &str) -> Option<Self> {
+    pub(crate) fn new(test: &str) -> Option<Self> {
         let group = Self::make(test);
         if group.is_none() {
             skip(test, "needs root and a writable control group for memory");
@@ -48,7 +48,7 @@ impl Group {
     }
 
     /// The agent, within the group.
-    fn agent(&self, home: &Home) -> Command {
+    pub(crate) fn agent(&self, home: &Home) -> Command {
         let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
         home.agent_by("sh", &["-c", &enter, "sh"])
     }

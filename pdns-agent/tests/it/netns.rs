@@ -63,6 +63,13 @@ impl Network {
         must(Command::new("ip").args(["-n", &self.name]).args(arguments));
     }
 
+    /// Has `tc` shape what an interface sends; false if this kernel cannot.
+    pub(crate) fn shape(&self, interface: &str, arguments: &[&str]) -> bool {
+        let mut command = Command::new("tc");
+        command.args(["-n", &self.name, "qdisc", "replace", "dev", interface, "root"]);
+        command.args(arguments).output().expect("tc comes with ip").status.success()
+    }
+
     /// What stands before a command that runs in the namespace.
     pub(crate) fn entry(&self) -> [&str; 3] {
         ["netns", "exec", &self.name]

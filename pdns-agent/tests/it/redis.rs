@@ -1,5 +1,6 @@
 //! A private `redis-server` for one test: its own data, a socket nobody else knows, gone at the end.
 
+use crate::netns::Network;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -21,6 +22,12 @@ pub(crate) struct Redis {
     endpoint: Endpoint,
     durable: bool,
     child: Option<Child>,
+    /// Words before `redis-server`, which run it in another place.
+    before: Vec<String>,
+    /// Settings besides those that all have.
+    more: Vec<String>,
+    /// Whether the data directory is a file system of its own.
+    is_mounted: bool,
 }
 
 /// What a store is on: a server, or a cluster.
@@ -118,9 +125,57 @@ impl Redis {
         port
     }
 
+    /// A durable server whose data lie in a file system of so many bytes. Only root can make one.
+    pub(crate) fn start_on_disk(bytes: u64, fsync: &str) -> Self {
+        let directory = TempDir::with_prefix("pdns-redis-").expect("a temporary directory");
+        let mut server = Self::prepare(directory, Endpoint::Socket, true);
+        server.more = ["--appendfsync", fsync].map(str::to_owned).to_vec();
+        let size = format!("size={bytes}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "pdns-test"]).arg(server.directory.path());
+        assert!(mount.status().expect("mount is there").success(), "no disk of {bytes} bytes");
+        server.is_mounted = true;
+        server.spawn().expect("redis-server starts");
+        server
+    }
+
+    /// Gives the file system of [`Self::start_on_disk`] another size.
+    pub(crate) fn resize_disk(&self, bytes: u64) {
+        let size = format!("remount,size={bytes}");
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &size]).arg(self.directory.path());
+        assert!(mount.status().expect("mount is there").success(), "no disk of {bytes} bytes");
+    }
+
+    /// A server without a disk, in a network of its own: on port 6379 of loopback there, and on its socket here.
+    pub(crate) fn start_within(network: &Network) -> Self {
+        let directory = TempDir::with_prefix("pdns-redis-").expect("a temporary directory");
+        let mut server = Self::prepare(directory, Endpoint::Socket, false);
+        server.before =
+            [&["ip"][..], &network.entry()].concat().into_iter().map(str::to_owned).collect();
+        server.more = ["--bind", "127.0.0.1", "--port", "6379"].map(str::to_owned).to_vec();
+        server.spawn().expect("redis-server starts");
+        server
+    }
+
+    fn prepare(directory: TempDir, endpoint: Endpoint, durable: bool) -> Self {
+        let (before, more) = (Vec::new(), Vec::new());
+        Self { directory, endpoint, durable, child: None, before, more, is_mounted: false }
+    }
+
+    /// Whether the server ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let has_ended = |child: &mut Child| matches!(child.try_wait(), Ok(Some(_)));
+        let has_ended = self.child.as_mut().is_none_or(has_ended);
+        if has_ended {
+            self.child = None;
+        }
+        has_ended
+    }
+
     fn launch(endpoint: Endpoint, durable: bool) -> Result<Self, String> {
         let directory = TempDir::with_prefix("pdns-redis-").expect("a temporary directory");
-        let mut server = Self { directory, endpoint, durable, child: None };
+        let mut server = Self::prepare(directory, endpoint, durable);
         server.spawn()?;
         Ok(server)
     }
@@ -129,8 +184,11 @@ impl Redis {
     /// ends before that.
     fn spawn(&mut self) -> Result<(), String> {
         let yes_no = |yes| if yes { "yes" } else { "no" };
-        let mut command = Command::new("redis-server");
+        let words = self.before.iter().map(String::as_str).chain(["redis-server"]);
+        let words: Vec<&str> = words.collect();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .args(["--save", ""])
             .args(["--appendonly", yes_no(self.durable), "--appendfsync", "always"])
             .arg("--dir")
@@ -152,6 +210,7 @@ impl Redis {
             }
         }
         let mut child = command
+            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -297,6 +356,12 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill9();
+        if self.is_mounted {
+            let unmounted = Command::new("umount").arg(self.directory.path()).status();
+            if !unmounted.is_ok_and(|status| status.success()) {
+                println!("{} is left behind", self.directory.path().display());
+            }
+        }
     }
 }
 

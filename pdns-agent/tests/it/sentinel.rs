@@ -13,7 +13,7 @@ const NAME: &str = "pdns-store";
 const LINK: [&str; 2] = ["link", "x"];
 
 /// A running sentinel.
-struct Sentinel {
+pub(crate) struct Sentinel {
     child: Child,
     port: u16,
     _directory: TempDir,
@@ -54,7 +54,7 @@ impl Sentinel {
     }
 
     /// The URL of the store behind this sentinel.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         url(&[self.host()])
     }
 
@@ -65,8 +65,13 @@ impl Sentinel {
         request.query(&mut client.get_connection()?)
     }
 
+    /// Has it make the replica the master.
+    pub(crate) fn fail_over(&self) {
+        self.ask(&["SENTINEL", "FAILOVER", NAME]).unwrap();
+    }
+
     /// Waits until it knows a replica that it may promote.
-    fn wait_for_replica(&self) {
+    pub(crate) fn wait_for_replica(&self) {
         until("the sentinel knows the replica", || {
             let known = self.ask(&["SENTINEL", "CKQUORUM", NAME]).is_ok();
             let replicas = self.ask(&["SENTINEL", "REPLICAS", NAME]).unwrap();
@@ -75,7 +80,7 @@ impl Sentinel {
     }
 
     /// Waits until it names this server as the master.
-    fn wait_for_master(&self, server: &Redis) {
+    pub(crate) fn wait_for_master(&self, server: &Redis) {
         until("the sentinel names the new master", || {
             let named = self.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]).unwrap();
             let (_, port): (String, u16) = redis::from_redis_value(named).unwrap();
@@ -110,7 +115,7 @@ fn pair() -> (Redis, Redis) {
 }
 
 /// A pair as of [`pair`], and a sentinel that may promote the replica.
-fn watched_pair() -> (Redis, Redis, Sentinel) {
+pub(crate) fn watched_pair() -> (Redis, Redis, Sentinel) {
     let (master, replica) = pair();
     let sentinel = Sentinel::start(master.port(), "");
     sentinel.wait_for_replica();
@@ -190,7 +195,7 @@ fn a_failover_of_a_master_that_lives_is_followed() {
     let mut agent = Agent::follow(&home, &sentinel.url(), &folder);
     let part = zeek.octets() / 4;
     until("the agent is well under way", || acknowledged(&master) > part);
-    sentinel.ask(&["SENTINEL", "FAILOVER", NAME]).unwrap();
+    sentinel.fail_over();
     sentinel.wait_for_master(&replica);
     catches_up(&mut agent, &replica, zeek.octets());
     ends_well(agent, &home, &replica, &zeek);

@@ -1,4 +1,5 @@
-//! Agents that follow a growing, rotating log and are killed again and again: each record is counted once.
+//! Agents that follow a growing, rotating log and are killed again and again: each record is counted once. One agent and
+//! a log that is renamed and packed: [`crate::faults`].
 
 use crate::agent::{Agent, catches_up, clean_import};
 use crate::logs::{Rotation, Zeek, seed};
@@ -54,11 +55,6 @@ fn follow(rotation: Rotation, seed: u64, kills: usize, agents: usize) {
     let model = clean_import(&home, &home.path().join("written"));
     agrees(&mut Store::open(&options(&server)).unwrap(), &model);
     println!("{} octets in {} logs", zeek.octets(), zeek.rotated() + 1);
-}
-
-#[test]
-fn a_log_renamed_and_packed_while_agents_are_killed_is_counted_once() {
-    follow(Rotation::RenameAndGzip, seed(11), 50, 1);
 }
 
 #[test]
