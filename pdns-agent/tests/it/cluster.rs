@@ -1,12 +1,12 @@
 //! Stores on a Redis Cluster: the same answers as on one server, and no loss and no double while slots move and masters
 //! die. A node that is named as a single server is refused before anything is written.
 
-use crate::access::{logged_in, rights, set_user};
+use crate::access::{logged_in, rights, self_signed, set_user};
 use crate::agent::{Agent, acknowledged, catches_up, ends_well, zeek_site};
 use crate::cli::Site;
 use crate::once::{capture, feed, pcap};
 use crate::partitions::answers;
-use crate::redis::{Redis, Served as _, until};
+use crate::redis::{Redis, Served as _, free_port, until};
 use crate::reference::python;
 use crate::run::{Home, run};
 use crate::six::{Cluster, id, is_up, slot};
@@ -160,6 +160,7 @@ fn a_slot_that_moves_is_read_and_not_written() {
 fn masters_that_die_while_an_agent_writes_cost_no_answer() {
     let (home, folder, mut zeek) = zeek_site(73);
     let mut cluster = Cluster::start();
+    cluster.notice_soon();
     zeek.write(1 << 20);
     zeek.finish_line();
     let mut agent = Agent::follow(&home, &cluster.store_url(), &folder);
@@ -180,6 +181,7 @@ fn masters_that_die_while_an_agent_writes_cost_no_answer() {
         cluster.nodes[master].kill9();
         catches_up(&mut agent, &cluster, zeek.octets());
         cluster.nodes[master].restart();
+        cluster.notice_soon();
         cluster.wait_for_replicas(3);
     }
     ends_well(agent, &home, &cluster, &zeek);
@@ -188,6 +190,7 @@ fn masters_that_die_while_an_agent_writes_cost_no_answer() {
 #[test]
 fn packets_count_once_though_a_master_dies() {
     let (home, mut cluster) = (Home::new(), Cluster::start());
+    cluster.notice_soon();
     let (path, model) = capture(&home, 60_000);
     let url = cluster.store_url();
     let mut agent = Agent::start(pcap(&home, &url).arg("-").stdin(Stdio::piped()));
@@ -318,6 +321,37 @@ fn the_users_of_the_document_need_few_more_rights_in_a_cluster() {
     assert_eq!(ended.code, Some(2));
     let told = "Redis refuses access: ";
     assert!(ended.stderr.contains(told) && ended.stderr.contains("cluster|slots"), "{ended:?}");
+}
+
+#[test]
+fn tls_protects_the_way_to_the_nodes() {
+    let (home, node) = (Home::new(), Redis::start_cluster());
+    let log = home.write("dns.log", crate::logs::Lines::new(76, 50).log(100));
+    let (certificate, key) = self_signed(&home, false);
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let port = free_port().to_string();
+    let tls = [
+        ("tls-cert-file", certificate),
+        ("tls-key-file", key),
+        ("tls-ca-cert-file", certificate),
+        ("tls-auth-clients", "no"),
+        ("tls-port", &port),
+        ("tls-cluster", "yes"),
+    ];
+    let mut settings: Vec<&str> = vec!["CONFIG", "SET"];
+    settings.extend(tls.iter().flat_map(|(name, value)| [*name, *value]));
+    node.call(&settings);
+    let url = format!("rediss-cluster://127.0.0.1:{port}");
+    let mut agent = home.agent();
+    agent.args(["zeek", "--once", "--redis", &url]).env("SSL_CERT_FILE", certificate);
+    run(&mut agent, &[&log]).with(&[0]);
+    let mut asked = home.pdns();
+    asked.env("PDNS_REDIS", &url).env("SSL_CERT_FILE", certificate);
+    assert!(run(&mut asked, &["top"]).with(&[0]).lines().count() > 3);
+    let ended = run(home.pdns().env("PDNS_REDIS", &url), &["top"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    let told = "its certificate is signed by nobody whom this machine trusts";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 
 #[test]

@@ -83,15 +83,13 @@ impl Redis {
         panic!("no redis-server in cluster mode came up: {last}");
     }
 
-    /// A server in cluster mode that has no slots and knows no other node; it keeps its data in memory only. Others
-    /// notice within a second that it is gone.
+    /// A server in cluster mode that has no slots and knows no other node; it keeps its data in memory only.
     pub(crate) fn start_node() -> Self {
         let mut last = String::new();
         for _ in 0..PORT_TRIES {
             let endpoint = Endpoint::Cluster { port: free_port(), bus: free_port() };
             match Self::launch(endpoint, false) {
                 Ok(server) => {
-                    server.call(&["CONFIG", "SET", "cluster-node-timeout", "1000"]);
                     server.call(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
                     return server;
                 }

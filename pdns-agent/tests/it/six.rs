@@ -40,6 +40,13 @@ impl Cluster {
         cluster
     }
 
+    /// Has the nodes notice within a second that one of them is gone.
+    pub(crate) fn notice_soon(&self) {
+        for node in &self.nodes {
+            node.call(&["CONFIG", "SET", "cluster-node-timeout", "1000"]);
+        }
+    }
+
     /// Waits until every node sees all slots served, and so many replicas in step.
     pub(crate) fn wait_for_replicas(&self, count: usize) {
         until("the replicas are in step", || {
