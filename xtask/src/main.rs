@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod deny;
 mod dist;
 mod ebpf;
 mod faults;
@@ -32,6 +33,8 @@ enum Task {
     Test(test::Args),
     /// Test, formatting, lints, documentation, tidiness, some seconds of fuzzing for each target
     Ci,
+    /// Check licences, origins and, where a copy of them is, advisories of all dependencies
+    Deny,
     /// Check rules that no other tool checks: module docs, file sizes, the top level, commands and links in documents
     Tidy,
     /// Measure imports of logs and packets into Redis, compared with its limits and other programs
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::demo(),
         Task::Test(args) => test::run(&args),
         Task::Ci => ci::ci(),
+        Task::Deny => deny::deny(),
         Task::Tidy => tidy::tidy(),
         Task::Bench(args) => bench::bench(&args),
         Task::Faults(args) => faults::faults(&args),

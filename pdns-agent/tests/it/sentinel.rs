@@ -65,9 +65,11 @@ impl Sentinel {
         request.query(&mut client.get_connection()?)
     }
 
-    /// Has it make the replica the master.
+    /// Has it make the replica the master. It refuses until the replica has told it of itself.
     pub(crate) fn fail_over(&self) {
-        self.ask(&["SENTINEL", "FAILOVER", NAME]).unwrap();
+        until("the sentinel begins a failover", || {
+            self.ask(&["SENTINEL", "FAILOVER", NAME]).is_ok()
+        });
     }
 
     /// Waits until it knows a replica that it may promote.

@@ -49,8 +49,7 @@ pub(super) struct Group {
 pub struct MimicIndex {
     pub(super) names: Vec<Box<str>>,
     pub(super) groups: Vec<Group>,
-    /// What the bucket does not tell of a hash in the upper bits, the group in the [`GROUP_BITS`] lower ones; by bucket
-    /// and ascending.
+    /// In the [`GROUP_BITS`] lower bits the group, above them the bits of the hash that its bucket does not tell; by bucket.
     table: Vec<u32>,
     /// First place of each bucket in the table.
     buckets: Vec<u32>,

@@ -47,7 +47,7 @@ pub(super) struct RowMerge<'m> {
     records: u64,
 }
 
-/// What was read of the other store.
+/// A part of the other store that was read.
 enum Step {
     /// Records of some buckets, which are written up to a position.
     Records { position: u64, records: Vec<StoredRecord> },

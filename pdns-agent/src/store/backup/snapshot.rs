@@ -26,7 +26,7 @@ pub(super) struct Snapshot {
     cluster: Option<ClusterSnapshot>,
 }
 
-/// What is known of a cluster whose masters are read.
+/// A cluster whose masters are read.
 struct ClusterSnapshot {
     masters: Masters,
     /// The order in which they are read.

@@ -31,7 +31,7 @@ const KEYLESS: [&[u8]; 8] =
 #[derive(Default)]
 pub(crate) struct Pipeline {
     bytes: Vec<u8>,
-    /// Where each command begins.
+    /// Offset of each command.
     starts: Vec<usize>,
 }
 

@@ -129,7 +129,7 @@ impl Told {
 
 #[test]
 fn live_redis_breaks_in_every_way() {
-    let (rounds, pause) = pick((10, Duration::from_secs(30)), (1, Duration::from_secs(2)));
+    let (rounds, pause) = pick((5, Duration::from_secs(30)), (1, Duration::from_secs(2)));
     let done = format!(
         "shut down and frozen for {} s, killed, out of memory, functions flushed, {rounds} times",
         pause.as_secs()
