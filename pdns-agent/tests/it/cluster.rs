@@ -341,6 +341,8 @@ fn tls_protects_the_way_to_the_nodes() {
     let mut settings: Vec<&str> = vec!["CONFIG", "SET"];
     settings.extend(tls.iter().flat_map(|(name, value)| [*name, *value]));
     node.call(&settings);
+    // It has told its port of the time before.
+    node.call(&["CONFIG", "SET", "cluster-announce-tls-port", &port]);
     let url = format!("rediss-cluster://127.0.0.1:{port}");
     let mut agent = home.agent();
     agent.args(["zeek", "--once", "--redis", &url]).env("SSL_CERT_FILE", certificate);

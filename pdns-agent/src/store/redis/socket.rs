@@ -147,7 +147,8 @@ fn config() -> io::Result<ClientConfig> {
 /// Suggests a remedy for a certificate that is refused; `None` if the error text says it already, as for a wrong
 /// name.
 pub(in crate::store) fn distrust(text: &str) -> Option<&'static str> {
-    let why = text.strip_prefix("invalid peer certificate: ")?;
+    // The node of a cluster may stand before it.
+    let (_, why) = text.split_once("invalid peer certificate: ")?;
     if why.contains("CaUsedAsEndEntity") {
         return Some(
             "its certificate is an authority's and not a server's: make one with basicConstraints CA:FALSE",
