@@ -267,7 +267,7 @@ fn a_node_that_is_gone_is_named() {
 }
 
 #[test]
-fn a_store_moves_from_a_server_to_a_cluster() {
+fn a_store_moves_from_a_server_to_a_cluster_and_back() {
     let (site, cluster) = (Site::new(), Cluster::start());
     let url = site.server.url();
     let want = answers(&site.home, &url);
@@ -280,6 +280,14 @@ fn a_store_moves_from_a_server_to_a_cluster() {
     run(pdns(&site.home, &other).args(["admin", "restore"]), &[&file]).with(&[0]);
     assert_eq!(answers(&site.home, &other.store_url()), want);
     assert_eq!(other.keys(), cluster.keys());
+    // And back.
+    let server = Redis::start();
+    let back = |words: &[&str]| {
+        run(site.home.pdns().env("PDNS_REDIS", server.url()).arg("admin"), words).with(&[0])
+    };
+    back(&["copy", &other.store_url()]);
+    assert_eq!(answers(&site.home, &server.url()), want);
+    back(&["verify"]);
 }
 
 #[test]
