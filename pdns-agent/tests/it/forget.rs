@@ -330,22 +330,21 @@ fn has_no_remains(server: &Redis) {
 fn what_an_agent_writes_meanwhile_is_counted_once() {
     let (home, folder, mut zeek) = zeek_site(seed(62));
     let server = Redis::start();
-    for batch in 0..3 {
+    zeek.write(20_000);
+    let mut agent = Agent::follow(&home, &server.url(), &folder);
+    // On a fast machine one batch is gone before much is written.
+    let (mut written, mut batch) = (0, 0);
+    while written < 300 {
         let log = old_log(&home, batch, 3_000);
         run(
             home.agent().args(["zeek", "--once", "--sensor", "test", "--redis", &server.url()]),
             &[log],
         )
         .with(&[0]);
-    }
-    zeek.write(20_000);
-    let mut agent = Agent::follow(&home, &server.url(), &folder);
-    let mut sizes = Vec::new();
-    for batch in 0..3 {
-        let before = 1_400_000_000 + (batch + 1) * 10_000_000;
+        batch += 1;
+        let before = 1_400_000_000 + batch * 10_000_000;
         let mut forgetting =
             forget_before(&home, &server.url(), before).stderr(Stdio::piped()).spawn().unwrap();
-        let mut written = 0;
         while forgetting.try_wait().unwrap().is_none() {
             zeek.go_on();
             written += 1;
@@ -355,9 +354,7 @@ fn what_an_agent_writes_meanwhile_is_counted_once() {
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(0), "{said}");
         assert!(said.contains("forgotten: 3000 records, 0 negative answers"), "{said}");
-        sizes.push(written);
     }
-    assert!(sizes.iter().all(|written| *written > 100), "little was written meanwhile: {sizes:?}");
     zeek.finish_line();
     catches_up(&mut agent, &server, zeek.octets() + old_octets(&server));
     assert!(agent.is_alive());
