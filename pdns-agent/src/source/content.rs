@@ -146,6 +146,12 @@ impl Content {
         self.packing.is_some()
     }
 
+    /// Returns true if a file that was taken for plain text begins like a compressed one: its first bytes were written
+    /// between the look at them and the first reading.
+    pub(super) fn is_packed_after_all(&self) -> bool {
+        !self.is_packed() && Packing::detect(&self.disk.reading().prefix).is_some()
+    }
+
     /// Goes back to the start of the file, whose first bytes must still match.
     pub(super) fn rewind(&mut self) {
         let disk = Disk::new(Arc::clone(self.file()), 0, self.prefix(), false);

@@ -101,8 +101,6 @@ impl Log {
         let cannot_open = |cause| SourceError::Open { path: path.to_owned(), cause };
         let (file, stat) = open_file(path)?;
         let content = Content::new(Arc::new(file)).map_err(cannot_open)?;
-        // A compressed file with a proper end is complete: an appended member starts a new line.
-        let finished = finished || content.is_packed();
         let mut log = Self {
             path: path.to_owned(),
             id: LogId([0; 16]),
@@ -127,10 +125,17 @@ impl Log {
                 Ok(_) => {}
                 Err(cause) => return Err(log.failed(cause)),
             }
+            if log.content.is_packed_after_all() {
+                log.content = Content::new(Arc::clone(log.content.file())).map_err(cannot_open)?;
+                log.lines = Lines::new(PrefixDigest::new(hasher));
+                continue;
+            }
             if is_utf16(log.lines.pending()) {
                 return Err(SourceError::Utf16 { path: path.to_owned() });
             }
         }
+        // A compressed file with a proper end is complete: an appended member starts a new line.
+        let finished = finished || log.content.is_packed();
         let octets = log.lines.pending();
         let tail = octets.rsplit(|&octet| octet == b'\n').next().unwrap_or_default();
         if !finished || !is_record(tail) {

@@ -3,11 +3,11 @@
 use super::{HEADER, gzip, hasher};
 use crate::source::{Log, LogId, LogNames, Progress, Scan, SourceError, Stat};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// One action of the writer, an operator or the reader.
@@ -369,4 +369,40 @@ fn no_log_is_mixed_with_the_next_while_both_sides_race() {
         }
     });
     assert!(lives_met > 10, "{lives_met}");
+}
+
+#[test]
+fn a_packed_log_is_known_as_such_though_it_was_empty_a_moment_ago() {
+    let dir = TempDir::new().unwrap();
+    let packed = gzip(format!("{HEADER}1.5\tC1\n").as_bytes());
+    let path = |life: u32| dir.path().join(format!("dns.{life}.log.gz"));
+    let (looked, mut known) = (AtomicU32::new(0), HashSet::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for life in 0..2_000 {
+                let mut file = fs::File::create(path(life)).unwrap();
+                // While the other side looks at it again and again.
+                while looked.load(Ordering::Acquire) <= life {
+                    std::hint::spin_loop();
+                }
+                // In pieces now and then.
+                for piece in packed.chunks(if life % 2 == 0 { packed.len() } else { 5 }) {
+                    file.write_all(piece).unwrap();
+                }
+            }
+        });
+        for life in 0..2_000 {
+            let log = loop {
+                match Log::open(&path(life), &hasher()) {
+                    Ok(Some(log)) => break log,
+                    Ok(None) => looked.store(life + 1, Ordering::Release),
+                    // Not yet there, or not yet whole.
+                    Err(_) => {}
+                }
+            };
+            assert!(log.is_packed(), "life {life}: read as plain text");
+            known.insert(log.id());
+        }
+    });
+    assert_eq!(known.len(), 1);
 }
