@@ -39,6 +39,7 @@ use crate::analyze::{ModelError, NoSquats, TrainError};
 use crate::config::score::ScoreFileError;
 use crate::config::serve::ServeConfigError;
 use crate::config::{ConnectionError, DEFAULT_URL, FileError, Sharing, exit, pdns_files};
+use crate::enrich::NetworkTables;
 use crate::exchange::intel::IntelError;
 use crate::intel_feeds::FeedError;
 use crate::query;
@@ -49,6 +50,8 @@ use args::intel::IntelCommand;
 use args::tag::TagCommand;
 use args::{Command, RowOptions};
 use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The environment of the command line.
@@ -67,6 +70,8 @@ pub struct Terminal<'t> {
     pub env: &'t dyn Fn(&str) -> Option<String>,
     /// Seconds since the epoch.
     pub now: u32,
+    /// Tables of addresses that the settings name; [`run`] fills it in.
+    pub address_tables: Vec<PathBuf>,
 }
 
 /// The outcome of a command, which determines the exit status.
@@ -286,6 +291,22 @@ impl Terminal<'_> {
         asked.unwrap_or(if self.width.is_some() { Format::Table } else { elsewhere })
     }
 
+    /// Reads the tables of addresses, if there are any. Those that cannot be used are named.
+    fn networks(&mut self) -> Option<Arc<NetworkTables>> {
+        let (tables, wrong) = NetworkTables::read(&self.address_tables);
+        for error in wrong {
+            self.say(format_args!("{:#}", anyhow::Error::from(error)));
+        }
+        (!tables.is_empty()).then(|| Arc::new(tables))
+    }
+
+    /// Names the tables that were damaged where the answer needed them.
+    fn say_problems(&mut self, networks: Option<&NetworkTables>) {
+        for problem in networks.map(NetworkTables::problems).unwrap_or_default() {
+            self.say(format_args!("{problem}"));
+        }
+    }
+
     fn look(&self, sensors: Vec<String>) -> RenderOptions {
         // https://no-color.org: set and not empty.
         let no_color = (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -326,6 +347,9 @@ pub fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Found, CliError> 
             let judging = files.iter().find_map(|file| file.judge.clone());
             let retention = files.iter().find_map(|file| file.retention);
             let sharing = Sharing::from_files(&files);
+            let tables = files.iter().map(|file| &file.address_tables);
+            terminal.address_tables =
+                tables.into_iter().find(|tables| !tables.is_empty()).cloned().unwrap_or_default();
             (args.connection.options(terminal.env, &files)?, sharing, judging, retention)
         }
     };

@@ -18,6 +18,7 @@
 //!   [`exchange::intel`] reads the indicators that others list.
 //! - [`analyze`] judges names by their text: models come as bytes, verdicts and reasons go out.
 //! - [`agent`] and [`cli`] are the two programs' work, [`serve`] answers over HTTP; [`config`] is what they are told.
+//! - [`enrich`] reads what others say of a subject: tables of the networks that addresses are in.
 //! - [`outgoing`] opens the connections to other machines, and [`intel_feeds`] fetches feeds through it.
 //! - [`name`], [`rr`], [`rdata`], [`time`] and [`hash`] are the words that all of them share.
 //!
@@ -40,6 +41,7 @@ pub(crate) mod causes;
 pub mod cli;
 pub mod config;
 pub mod decode;
+pub mod enrich;
 pub mod exchange;
 pub(crate) mod exposition;
 pub(crate) mod file_lock;

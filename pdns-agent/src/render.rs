@@ -34,6 +34,7 @@ pub use score::Scores;
 pub(crate) use score::{ledger_rows, reasons, unknown, without_effect};
 pub use status::status;
 
+use crate::enrich::{Network, NetworkTables};
 use crate::name::NameBuf;
 use crate::observation::SENSOR_SEPARATOR;
 use crate::query::{Group, Limits, NameSum, Near, Neighbour, OnAddress, TagSet};
@@ -44,6 +45,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -139,11 +141,19 @@ pub struct RenderOptions {
     pub hides_owner: bool,
     /// Scores of owner names, from 0 to 100, if they were asked for; tables do not show them.
     pub scores: Option<Arc<NameScores>>,
+    /// Tables of the networks that addresses are in, which are shown beside them.
+    pub networks: Option<Arc<NetworkTables>>,
     /// URI of the server that answers, which is `origin` in COF; `None` without a server.
     pub origin: Option<String>,
 }
 
 impl RenderOptions {
+    /// Returns the network of an address, if there are tables: empty without an address.
+    fn network(&self, address: Option<IpAddr>) -> Option<Network> {
+        let tables = self.networks.as_ref()?;
+        Some(address.map(|address| tables.of(address)).unwrap_or_default())
+    }
+
     /// Iterates over the names of the sensors in a set.
     fn sensors(&self, set: &SensorSet) -> impl Iterator<Item = &str> {
         set.names(&self.sensors)

@@ -153,8 +153,14 @@ impl Server {
 
     /// Imports a log with the real agent.
     pub(crate) fn import(&self, log: &Path) {
+        self.import_with(log, &[]);
+    }
+
+    /// The same with further flags.
+    pub(crate) fn import_with(&self, log: &Path, flags: &[&str]) {
         let status = Command::new(env!("CARGO_BIN_EXE_pdns-agent"))
             .args(["zeek", "--once"])
+            .args(flags)
             .arg(log)
             .env("PDNS_REDIS", self.url())
             .stderr(Stdio::null())

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         is_watched: io::stderr().is_terminal(),
         env: &|name| std::env::var(name).ok(),
         now: u32::try_from(since_1970.as_secs()).unwrap_or(u32::MAX),
+        address_tables: Vec::new(),
     };
     match cli::run(&args, &mut terminal) {
         Ok(Found::Something) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use super::query_args::{self, LIMIT, TOP_LIMIT, UsageError};
 use super::{CliError, Found, Terminal, cannot, open};
 use crate::causes::with_causes;
 use crate::config::score::ScoreFiles;
+use crate::enrich::NetworkTables;
 use crate::name::{NameBuf, display::unicode};
 use crate::query::{
     self, AssessError, By, Certainty, Group, GroupKey, GroupSort, Grouping, MAX_FOLLOWED,
@@ -32,13 +33,14 @@ const UNTAGGED: Duration = Duration::from_secs(1);
 /// Number of scores that are kept for further rows.
 const MAX_KNOWN: usize = 100_000;
 
-/// Reads what renderers need of the store: the names of the sensors.
+/// Reads what renderers need besides items: the names of the sensors, and the tables of addresses.
 pub(super) fn render_options(
     store: &mut Reader<'_>,
-    terminal: &Terminal<'_>,
+    terminal: &mut Terminal<'_>,
 ) -> Result<RenderOptions, CliError> {
     let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
-    Ok(terminal.look(sensors))
+    let networks = terminal.networks();
+    Ok(RenderOptions { networks, ..terminal.look(sensors) })
 }
 
 /// Output in progress: the renderer, the first error of the writer, and the notes to print.
@@ -63,6 +65,8 @@ pub(super) struct Output<'a, 't> {
     scores: Option<NameScorer>,
     /// Error of a look-up of tags.
     lost: Option<StoreError>,
+    /// Tables of addresses, of which some may prove damaged.
+    networks: Option<Arc<NetworkTables>>,
     /// Notes to print below the answer.
     pub(super) notes: Vec<String>,
 }
@@ -76,6 +80,7 @@ impl<'a, 't> Output<'a, 't> {
     ) -> Result<Self, CliError> {
         let look = render_options(store, terminal)?;
         Ok(Self {
+            networks: look.networks.clone(),
             renderer: terminal.format(asked, elsewhere).renderer(look),
             terminal,
             failed: None,
@@ -354,6 +359,7 @@ impl<'a, 't> Output<'a, 't> {
     pub(super) fn end(mut self) -> Result<Found, CliError> {
         self.check()?;
         self.renderer.end(self.terminal.out).map_err(CliError::Output)?;
+        self.terminal.say_problems(self.networks.as_deref());
         self.flush()?;
         let left_out = self.renderer.left_out();
         if left_out > 0 {

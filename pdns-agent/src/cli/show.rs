@@ -45,6 +45,7 @@ pub(super) fn show(
     };
     render::profile(&profile, score.as_ref(), MAX_HISTORY, format, &look, terminal.out)
         .map_err(CliError::Output)?;
+    terminal.say_problems(look.networks.as_deref());
     if stop() {
         terminal.say(format_args!("time ran out; rows are missing"));
     }

@@ -32,6 +32,7 @@ fn error(line: &str) -> String {
         is_watched: false,
         env: &|_| None,
         now: NOW,
+        address_tables: Vec::new(),
     };
     let error = run(&parse(line), &mut terminal).expect_err(line);
     format!("{:#}", anyhow::Error::from(error))
@@ -182,6 +183,7 @@ fn the_format_fits_where_the_answer_goes() {
         is_watched: false,
         env: &|name| (name == "NO_COLOR").then(|| "1".to_owned()),
         now: NOW,
+        address_tables: Vec::new(),
     };
     assert_eq!(terminal.format(None, Format::Cof), Format::Cof);
     assert_eq!(terminal.format(Some(Format::Csv), Format::Cof), Format::Csv);

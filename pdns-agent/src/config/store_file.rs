@@ -45,6 +45,8 @@ pub struct StoreFile {
     pub judge: Option<JudgeSettings>,
     /// Rules for what the store forgets by itself.
     pub retention: Option<Retention>,
+    /// Tables of addresses that are shown beside them, the most trusted first.
+    pub address_tables: Vec<PathBuf>,
 }
 
 /// The keys of `pdns.toml`.
@@ -61,6 +63,7 @@ pub(super) struct StoreKeys {
     pub(super) identity: Option<String>,
     pub(super) judge: Option<JudgeKeys>,
     pub(super) retention: Option<RetentionKeys>,
+    pub(super) address_tables: Vec<PathBuf>,
 }
 
 impl StoreFile {
@@ -81,6 +84,7 @@ impl StoreFile {
             sharing: SharingKeys::default(),
             judge: None,
             retention: None,
+            address_tables: Vec::new(),
         }
     }
 
@@ -160,7 +164,9 @@ fn read(path: &Path) -> Result<Option<StoreFile>, FileError> {
             let retention = keys.retention.as_ref().map(RetentionKeys::rules).transpose();
             let retention =
                 retention.map_err(|cause| FileError::Syntax { path: path.to_owned(), cause })?;
-            StoreFile { sharing, judge, retention, ..file }
+            let address_tables = keys.address_tables.iter().map(|table| folder.join(table));
+            let address_tables = address_tables.collect();
+            StoreFile { sharing, judge, retention, address_tables, ..file }
                 .with_never_silence(&keys.never_silence)
                 .map(Some)
         }

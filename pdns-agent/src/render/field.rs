@@ -1,6 +1,7 @@
 //! Named values of an item, for the formats that programs read.
 
 use super::{Item, RenderOptions, judged};
+use crate::enrich::Network;
 use crate::name::Name;
 use crate::observation::Seen;
 use crate::query::{End, GroupKey, NameSum, Relation};
@@ -57,7 +58,7 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a RenderOptions) -> Vec<Field<
                 GroupKey::RrType(rrtype) => Value::Text(Cow::Owned(rrtype.to_string())),
                 GroupKey::Depth(depth) => Value::Number((*depth).into()),
             };
-            vec![
+            let mut fields = vec![
                 (by, key),
                 ("names", Value::Number(group.names)),
                 ("records", Value::Number(group.records)),
@@ -65,7 +66,11 @@ pub(super) fn fields<'a>(item: &Item<'a>, look: &'a RenderOptions) -> Vec<Field<
                 ("time_first", Value::Time(group.time_first)),
                 ("time_last", Value::Time(group.time_last)),
                 ("tags", of_one(of_key(look, &group.key))),
-            ]
+            ];
+            if let GroupKey::Address(address) = &group.key {
+                network(&mut fields, look.network(Some(*address)));
+            }
+            fields
         }
         Item::Sum(NameSum { rrname, sum }) => vec![
             ("rrname", Value::Text(Cow::Borrowed(rrname.as_str()))),
@@ -139,11 +144,23 @@ fn of_row<'a>(row: &'a StoredRecord, look: &'a RenderOptions) -> Vec<Field<'a>> 
             Value::List(sample.collect())
         }),
     ));
+    network(&mut fields, look.network(row.address()));
     if let Some(scores) = &look.scores {
         let score = scores.get(&row.rrname);
         fields.push(("score", score.map_or(Value::Absent, |score| Value::Number((*score).into()))));
     }
     fields
+}
+
+/// Appends what tables say of the network of an address.
+fn network(fields: &mut Vec<Field<'_>>, network: Option<Network>) {
+    let Some(network) = network else { return };
+    let country = network.country().map(str::to_owned);
+    let organisation = network.organisation.as_deref().map(str::to_owned);
+    let text = |text: Option<String>| text.map_or(Value::Absent, |text| Value::Text(text.into()));
+    let asn = network.asn.map_or(Value::Absent, |asn| Value::Number(asn.into()));
+    fields.extend([("as_number", asn), ("as_organization", text(organisation))]);
+    fields.push(("country_code", text(country)));
 }
 
 /// Returns the tags of the key of a group.

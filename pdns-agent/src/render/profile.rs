@@ -6,6 +6,7 @@ use super::json::Object;
 use super::paragraph::paragraph;
 use super::table::{Column, Kind, lines};
 use super::{Format, Item, RenderOptions, escape, score, utc};
+use crate::enrich::Network;
 use crate::name::display::unicode;
 use crate::query::{
     Assessment, NearestThreat, Neighbourhood, NewName, Profile, Section, SectionReading, Subject,
@@ -56,6 +57,9 @@ fn terminal(
     let form = form.map(|form| format!(" {}", form.note())).unwrap_or_default();
     title(look, out, &format!("{subject}{form} ({})", subject.sort()))?;
     paragraph(look, out, &words::summary(profile, &digits))?;
+    if let Some(network) = network(subject, look).filter(|network| !network.is_empty()) {
+        paragraph(look, out, &format!("Its network is {}.", escape(&network.to_string())))?;
+    }
     if let Some(score) = score {
         heading(look, out, &format!("Score {}", score::headline(score)), "")?;
         score::short_body(score, look, out)?;
@@ -229,6 +233,14 @@ impl NeighbourhoodJson {
     }
 }
 
+/// Returns what tables say of a subject that is one address.
+fn network(subject: &Subject, look: &RenderOptions) -> Option<Network> {
+    match subject {
+        Subject::Addresses(from, to) if from == to => look.network(Some(*from)),
+        _ => None,
+    }
+}
+
 /// Writes one object with everything.
 fn json(
     profile: &Profile,
@@ -245,6 +257,11 @@ fn json(
         if let Some(warning) = form.warning {
             object.field("warning", &warning)?;
         }
+    }
+    if let Some(network) = network(subject, look) {
+        object.field("as_number", &network.asn)?;
+        object.field("as_organization", &network.organisation.as_deref())?;
+        object.field("country_code", &network.country())?;
     }
     let is_tree = matches!(subject, Subject::Below(_) | Subject::AtOrBelow(_));
     let is_whole = sections(profile).iter().all(|(_, read)| read.extent.is_whole());

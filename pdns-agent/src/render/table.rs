@@ -6,6 +6,7 @@
 
 use super::field::ttl;
 use super::{Item, Mark, RenderOptions, Renderer, csv, date, escape, field, judged, utc};
+use crate::enrich::Network;
 use crate::name::{Name, display::unicode};
 use crate::observation::Seen;
 use crate::query::{GroupKey, NameSum, Subject, TagSet, printed, printed_name};
@@ -57,6 +58,9 @@ const ROW: &[Column] = &[
 ];
 const SENSORS: Column = ("SENSORS", Kind::Text);
 const TAGS: Column = ("TAGS", Kind::Words);
+const NETWORK: Column = ("NETWORK", Kind::Fixed);
+/// Width of a table from which the names of organisations have room beside addresses.
+const WIDE: u16 = 140;
 const SUM: &[Column] = &[
     ("RRNAME", Kind::Text),
     ("RECORDS", Kind::Number),
@@ -131,7 +135,15 @@ impl Table {
                     time(group.time_first),
                     time(group.time_last),
                 ];
-                self.tagged(columns.collect(), cells, &field::of_key(&self.look, &group.key))
+                let tags = field::of_key(&self.look, &group.key);
+                let (mut columns, mut cells) = self.tagged(columns.collect(), cells, &tags);
+                if let GroupKey::Address(address) = group.key
+                    && let Some(network) = self.look.network(Some(address))
+                {
+                    columns.push(NETWORK);
+                    cells.push(self.network(&network));
+                }
+                (columns, cells)
             }
             Item::Day { day, of, names, most } => {
                 let mut columns = DAY.to_vec();
@@ -183,6 +195,10 @@ impl Table {
             columns.remove(0);
             cells.remove(0);
         }
+        if let Some(network) = self.look.network(row.address()) {
+            columns.push(NETWORK);
+            cells.push(self.network(&network));
+        }
         if self.look.sensors.len() > 1 {
             columns.push(SENSORS);
             cells.push(self.look.sensor_list(&row.sensors));
@@ -211,6 +227,16 @@ impl Table {
             cells.push(tags);
         }
         (columns, cells)
+    }
+
+    /// Describes a network: without its organisation if the table is narrow.
+    fn network(&self, network: &Network) -> String {
+        if self.look.width.is_none_or(|width| width >= WIDE) {
+            return network.to_string();
+        }
+        let asn = network.asn.map(|asn| format!("AS{asn}"));
+        let parts = [asn.as_deref(), network.country()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
     /// Returns the width of the longest bar.

@@ -72,6 +72,8 @@ mod memory;
 mod migrate;
 #[cfg(test)]
 mod netns;
+#[cfg(test)]
+mod networks;
 mod once;
 #[cfg(test)]
 mod outage;
