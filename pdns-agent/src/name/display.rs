@@ -61,7 +61,7 @@ pub fn escaped(name: Name<'_>) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Returns true if the text of a name could be read as a number, a digest or an address.
+/// Returns true if the text of a name could be read as a number, a digest, an address or a range.
 fn is_like_number(text: &str) -> bool {
     let is_number = |text: &str| {
         !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'-')
@@ -71,7 +71,9 @@ fn is_like_number(text: &str) -> bool {
         (!top.is_empty() && top.bytes().all(|octet| octet.is_ascii_digit())) || ends_in_hex(text);
     let is_digest =
         DIGESTS.contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_hexdigit());
-    is_number(text) || is_address || is_digest
+    // `192.0.2.7-` is a range that lacks its end.
+    let is_range = text.contains('-') && !text.bytes().any(|octet| octet.is_ascii_alphabetic());
+    is_number(text) || is_address || is_digest || is_range
 }
 
 /// Returns true if the text of a name ends in a hexadecimal number, like some addresses and ranges:

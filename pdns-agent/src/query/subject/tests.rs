@@ -413,10 +413,10 @@ proptest! {
         }
     }
 
-    // Names of the numbers that addresses, prefixes and ranges are written with.
+    // Names of the numbers that addresses, prefixes and ranges are written with, and of what may stand behind a dash.
     #[test]
     fn a_name_that_looks_like_an_address_reads_back_as_itself(
-        numbers in prop::collection::vec("(0x)?[0-9a-f]{0,3}|[0-9]{1,3}|0xc0000242", 1..9),
+        numbers in prop::collection::vec("(0x)?[0-9a-f]{0,3}|[0-9]{1,3}|0xc0000242|[_$]", 1..9),
         dashes in any::<u8>(),
     ) {
         let mut text = String::new();
