@@ -291,16 +291,7 @@ impl Terminal<'_> {
         asked.unwrap_or(if self.width.is_some() { Format::Table } else { elsewhere })
     }
 
-    /// Reads the tables of addresses, if there are any. Those that cannot be used are named.
-    fn networks(&mut self) -> Option<Arc<NetworkTables>> {
-        let (tables, wrong) = NetworkTables::read(&self.address_tables);
-        for error in wrong {
-            self.say(format_args!("{:#}", anyhow::Error::from(error)));
-        }
-        (!tables.is_empty()).then(|| Arc::new(tables))
-    }
-
-    /// Names the tables that were damaged where the answer needed them.
+    /// Names the tables that could not be used, or were damaged, where the answer needed them.
     fn say_problems(&mut self, networks: Option<&NetworkTables>) {
         for problem in networks.map(NetworkTables::problems).unwrap_or_default() {
             self.say(format_args!("{problem}"));
@@ -311,7 +302,9 @@ impl Terminal<'_> {
         // https://no-color.org: set and not empty.
         let no_color = (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty());
         let bold = self.width.is_some() && !no_color;
-        RenderOptions { width: self.width, bold, sensors, ..RenderOptions::default() }
+        let tables = &self.address_tables;
+        let networks = (!tables.is_empty()).then(|| Arc::new(NetworkTables::new(tables.clone())));
+        RenderOptions { width: self.width, bold, sensors, networks, ..RenderOptions::default() }
     }
 }
 

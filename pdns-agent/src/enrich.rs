@@ -1,7 +1,7 @@
-//! What others say of a subject: so far, tables that tell whose an address is.
+//! Data of others about a subject: so far, tables of the networks that addresses are in.
 //!
 //! Layer 0: reads files that operators name, and nothing of the store. Nothing here asks the network.
 
 mod networks;
 
-pub use networks::{Network, NetworkTables, NetworksError};
+pub use networks::{Network, NetworkTables};

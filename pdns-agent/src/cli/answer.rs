@@ -33,14 +33,13 @@ const UNTAGGED: Duration = Duration::from_secs(1);
 /// Number of scores that are kept for further rows.
 const MAX_KNOWN: usize = 100_000;
 
-/// Reads what renderers need besides items: the names of the sensors, and the tables of addresses.
+/// Reads what renderers need of the store: the names of the sensors.
 pub(super) fn render_options(
     store: &mut Reader<'_>,
-    terminal: &mut Terminal<'_>,
+    terminal: &Terminal<'_>,
 ) -> Result<RenderOptions, CliError> {
     let sensors = store.sensors().map_err(cannot("read the names of the sensors"))?;
-    let networks = terminal.networks();
-    Ok(RenderOptions { networks, ..terminal.look(sensors) })
+    Ok(terminal.look(sensors))
 }
 
 /// Output in progress: the renderer, the first error of the writer, and the notes to print.

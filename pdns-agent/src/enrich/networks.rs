@@ -16,8 +16,8 @@ use std::fmt;
 use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Largest table, in bytes, unpacked.
 const MAX_TABLE: u64 = 1 << 30;
@@ -28,7 +28,7 @@ const METADATA: &[u8] = b"\xab\xcd\xefMaxMind.com";
 /// Longest name of an organisation that is kept, in bytes.
 const MAX_NAME: usize = 256;
 
-/// What tables say of an address. What no table knows is absent.
+/// The network of an address, as far as tables know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Network {
     /// Number of the autonomous system that announces it (RFC 6793).
@@ -75,18 +75,7 @@ impl Network {
 
 /// Reason why a table cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the table of addresses {}", path.display())]
-pub struct NetworksError {
-    /// The file.
-    pub path: PathBuf,
-    /// The reason.
-    #[source]
-    pub cause: NetworksCause,
-}
-
-/// What is wrong with a table.
-#[derive(Debug, thiserror::Error)]
-pub enum NetworksCause {
+enum TableError {
     /// It cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
@@ -98,13 +87,13 @@ pub enum NetworksCause {
     Line {
         /// Line number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in the line.
         reason: String,
     },
     /// A text file without a row.
     #[error("no row is in it")]
     Empty,
-    /// Text that is no table that is known.
+    /// Text in an unknown format.
     #[error(
         "not a table of addresses: give a MaxMind DB file, or the text of iptoasn, ip-location-db, pyasn or CAIDA's pfx2as"
     )]
@@ -114,13 +103,14 @@ pub enum NetworksCause {
 /// Tables, the most trusted first.
 #[derive(Debug, Default)]
 pub struct NetworkTables {
-    tables: Vec<Table>,
+    paths: Vec<PathBuf>,
+    tables: OnceLock<Vec<Table>>,
 }
 
 /// One table.
 struct Table {
     path: PathBuf,
-    content: Content,
+    content: Result<Content, TableError>,
     /// Addresses of which it could not be read, because it is damaged there.
     unreadable: AtomicU64,
 }
@@ -137,25 +127,10 @@ impl fmt::Debug for Table {
 }
 
 impl NetworkTables {
-    /// Reads the files, which may be compressed. Returns why some of them cannot be used, besides the others: an answer
-    /// from the store is worth having without them.
+    /// Tables in these files, which may be compressed. They are read when an address is first looked up.
     #[must_use]
-    pub fn read(paths: &[PathBuf]) -> (Self, Vec<NetworksError>) {
-        let (mut tables, mut wrong) = (Vec::new(), Vec::new());
-        for path in paths {
-            let path = path.clone();
-            match read(&path) {
-                Ok(content) => tables.push(Table { path, content, unreadable: AtomicU64::new(0) }),
-                Err(cause) => wrong.push(NetworksError { path, cause }),
-            }
-        }
-        (Self { tables }, wrong)
-    }
-
-    /// Returns true if there is no table.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tables.is_empty()
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self { paths, tables: OnceLock::new() }
     }
 
     /// Returns what the tables say of an address: of each property, what the first says that knows it.
@@ -165,10 +140,14 @@ impl NetworkTables {
     pub fn of(&self, address: IpAddr) -> Network {
         let address = address.to_canonical();
         let mut network = Network::default();
-        for table in &self.tables {
+        let tables =
+            self.tables.get_or_init(|| self.paths.iter().map(|path| Table::read(path)).collect());
+        for table in tables {
             match &table.content {
-                Content::Ranges(ranges) => network.complete(ranges.of(address)),
-                Content::Database(database) => match of_database(database, address) {
+                // An answer from the store is worth having without it.
+                Err(_) => {}
+                Ok(Content::Ranges(ranges)) => network.complete(ranges.of(address)),
+                Ok(Content::Database(database)) => match of_database(database, address) {
                     Ok(found) => network.complete(found),
                     Err(_) => {
                         table.unreadable.fetch_add(1, Ordering::Relaxed);
@@ -179,23 +158,31 @@ impl NetworkTables {
         network
     }
 
-    /// Returns a sentence about each table that was damaged where it was looked at so far.
+    /// Returns a sentence about each table that could not be used, or that was damaged where it was looked at so far.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let damaged = self.tables.iter().filter_map(|table| {
+        let tables = self.tables.get().into_iter().flatten();
+        let problems = tables.filter_map(|table| {
+            let path = table.path.display();
             let addresses = table.unreadable.load(Ordering::Relaxed);
-            (addresses > 0).then(|| {
-                format!(
-                    "{} is damaged: it could not be read for {addresses} addresses",
-                    table.path.display()
-                )
-            })
+            match &table.content {
+                Err(cause) => Some(format!("cannot use the table of addresses {path}: {cause}")),
+                Ok(_) => (addresses > 0).then(|| {
+                    format!("{path} is damaged: it could not be read for {addresses} addresses")
+                }),
+            }
         });
-        damaged.collect()
+        problems.collect()
     }
 }
 
-fn read(path: &Path) -> Result<Content, NetworksCause> {
+impl Table {
+    fn read(path: &Path) -> Self {
+        Self { path: path.to_owned(), content: read(path), unreadable: AtomicU64::new(0) }
+    }
+}
+
+fn read(path: &Path) -> Result<Content, TableError> {
     let mut bytes = Vec::new();
     // One byte more than a table may have, so that a larger one is noticed.
     open_unpacked(path)?.take(MAX_TABLE + 1).read_to_end(&mut bytes)?;
@@ -208,7 +195,7 @@ fn read(path: &Path) -> Result<Content, NetworksCause> {
         let reader = maxminddb::Reader::from_source(bytes);
         return reader
             .map(Content::Database)
-            .map_err(|error| NetworksCause::Database(error.to_string()));
+            .map_err(|error| TableError::Database(error.to_string()));
     }
     text::read(&bytes).map(Content::Ranges)
 }

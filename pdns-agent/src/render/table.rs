@@ -6,7 +6,6 @@
 
 use super::field::ttl;
 use super::{Item, Mark, RenderOptions, Renderer, csv, date, escape, field, judged, utc};
-use crate::enrich::Network;
 use crate::name::{Name, display::unicode};
 use crate::observation::Seen;
 use crate::query::{GroupKey, NameSum, Subject, TagSet, printed, printed_name};
@@ -15,6 +14,7 @@ use crate::record::{FactBuf, StoredRecord};
 use crate::tag::Tag;
 use comfy_table::{CellAlignment, presets};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
@@ -137,11 +137,8 @@ impl Table {
                 ];
                 let tags = field::of_key(&self.look, &group.key);
                 let (mut columns, mut cells) = self.tagged(columns.collect(), cells, &tags);
-                if let GroupKey::Address(address) = group.key
-                    && let Some(network) = self.look.network(Some(address))
-                {
-                    columns.push(NETWORK);
-                    cells.push(self.network(&network));
+                if let GroupKey::Address(address) = group.key {
+                    self.network(Some(address), &mut columns, &mut cells);
                 }
                 (columns, cells)
             }
@@ -195,10 +192,7 @@ impl Table {
             columns.remove(0);
             cells.remove(0);
         }
-        if let Some(network) = self.look.network(row.address()) {
-            columns.push(NETWORK);
-            cells.push(self.network(&network));
-        }
+        self.network(row.address(), &mut columns, &mut cells);
         if self.look.sensors.len() > 1 {
             columns.push(SENSORS);
             cells.push(self.look.sensor_list(&row.sensors));
@@ -229,14 +223,14 @@ impl Table {
         (columns, cells)
     }
 
-    /// Describes a network: without its organisation if the table is narrow.
-    fn network(&self, network: &Network) -> String {
-        if self.look.width.is_none_or(|width| width >= WIDE) {
-            return network.to_string();
+    /// Appends the network of an address, if there are tables: without its organisation if the table is narrow.
+    fn network(&self, address: Option<IpAddr>, columns: &mut Vec<Column>, cells: &mut Vec<String>) {
+        let Some(mut network) = self.look.network(address) else { return };
+        if self.look.width.is_some_and(|width| width < WIDE) {
+            network.organisation = None;
         }
-        let asn = network.asn.map(|asn| format!("AS{asn}"));
-        let parts = [asn.as_deref(), network.country()];
-        parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        columns.push(NETWORK);
+        cells.push(network.to_string());
     }
 
     /// Returns the width of the longest bar.

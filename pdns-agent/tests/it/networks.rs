@@ -53,14 +53,14 @@ fn with_tables(site: &Site, tables: &[&Path]) {
     site.home.write(".config/pdns/pdns.toml", settings);
 }
 
-/// What is shown beside an address: number, organisation, country.
+/// Number, organisation and country that are shown beside an address.
 fn beside(site: &Site, address: &str) -> Value {
     let said = run(&mut site.pdns(), &[address, "--format", "json"]).with(&[0]);
     let row: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     json!([row["as_number"], row["as_organization"], row["country_code"]])
 }
 
-/// What a record of the other reader says: the same three.
+/// The same three in a record of the other reader.
 fn wanted(record: &Value) -> Value {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let number = |value: &Value| match value {

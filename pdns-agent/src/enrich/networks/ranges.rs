@@ -67,7 +67,7 @@ impl Collector {
         true
     }
 
-    /// Returns true if there is no range.
+    /// Returns true without ranges.
     pub(super) fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty()
     }

@@ -10,7 +10,7 @@
 //! A row of the first two without an AS number (`0`) or country (`None`, `Unknown`) says that nothing is known.
 
 use super::ranges::{Collector, Ranges};
-use super::{Network, NetworksCause, country_code, organisation_name};
+use super::{Network, TableError, country_code, organisation_name};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -26,15 +26,15 @@ enum Format {
 }
 
 /// Reads a table.
-pub(super) fn read(bytes: &[u8]) -> Result<Ranges, NetworksCause> {
+pub(super) fn read(bytes: &[u8]) -> Result<Ranges, TableError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut format = None;
     let mut collector = Collector::default();
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
-        let wrong = |reason: &str| NetworksCause::Line { line: number, reason: reason.to_owned() };
+        let wrong = |reason: &str| TableError::Line { line: number, reason: reason.to_owned() };
         let Ok(line) = std::str::from_utf8(line) else {
             // Before a row was read it may be anything.
-            return Err(format.map_or(NetworksCause::Unknown, |_: Format| wrong("not UTF-8")));
+            return Err(format.map_or(TableError::Unknown, |_: Format| wrong("not UTF-8")));
         };
         let line = line.trim_end_matches('\r');
         // Comments of pyasn begin with a semicolon.
@@ -43,7 +43,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Ranges, NetworksCause> {
         }
         let known = match format {
             Some(known) => known,
-            None => *format.insert(recognised(line).ok_or(NetworksCause::Unknown)?),
+            None => *format.insert(recognised(line).ok_or(TableError::Unknown)?),
         };
         let (first, last, network) = row(known, line).map_err(wrong)?;
         if !collector.add(first, last, network) {
@@ -51,7 +51,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Ranges, NetworksCause> {
         }
     }
     match (format, collector.is_empty()) {
-        (None, _) | (_, true) => Err(NetworksCause::Empty),
+        (None, _) | (_, true) => Err(TableError::Empty),
         _ => Ok(collector.finish()),
     }
 }
@@ -140,7 +140,7 @@ fn range<'l>(
     };
     let fourth = columns.next().unwrap_or_default();
     let network = match columns.next() {
-        // `Not routed` is no organisation.
+        // Such a row has `Not routed` in place of an organisation.
         _ if asn == 0 => Network { country: country_code(fourth), ..Network::default() },
         Some(organisation) => Network {
             country: country_code(fourth),
@@ -222,8 +222,8 @@ mod tests {
             let told = said(table, "1.0.0.0");
             assert!(told.starts_with(want), "{table:?}: {told}");
         }
-        assert!(matches!(read(b"\xff\xfe1"), Err(NetworksCause::Unknown)));
-        assert!(matches!(read(b"1.0.0.0/8\t10\n\xff\n"), Err(NetworksCause::Line { line: 2, .. })));
+        assert!(matches!(read(b"\xff\xfe1"), Err(TableError::Unknown)));
+        assert!(matches!(read(b"1.0.0.0/8\t10\n\xff\n"), Err(TableError::Line { line: 2, .. })));
     }
 
     #[test]
